@@ -1,0 +1,82 @@
+"""What the procedure asks of a bot, however the bot is run: is it up, stop it, start it, what did it say.
+
+The procedure holds one lock around stop, roll back and start; a control needs no lock of its own.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from watchdog.bots import proc
+
+
+class BotError(Exception):
+    """The bot could not be stopped or started.
+
+    The text says what is left (pid and command), what brings it back, and what mends it.
+    """
+
+
+@dataclass(frozen=True)
+class Running:
+    """One process at the root of the bot's tree (its workers are not listed).
+
+    `started_ticks` is field 22 of /proc/<pid>/stat, clock ticks since boot: with the pid it names one process
+    for as long as the machine is up, whatever the wall clock does. `adopted`: it was started by somebody else
+    than a watchdog.
+    """
+
+    pid: int
+    started_ticks: int
+    adopted: bool
+    command: str
+
+    def started_at(self, now_utc: datetime) -> datetime:
+        """The start as wall time, reckoned back from `now_utc` (aware) by the process's age."""
+        return now_utc - timedelta(seconds=proc.age_s(self.started_ticks))
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A finished stop: nothing of the bot is left.
+
+    `how` is the hardest signal that any of its processes needed, `seconds` the time until it was down, and
+    `brought_back_by` names who had started it again meanwhile (it was stopped again, and stayed down).
+    """
+
+    pids: tuple[int, ...]
+    how: Literal["was not running", "SIGTERM", "SIGKILL"]
+    seconds: float
+    brought_back_by: str | None
+
+
+class BotControl(Protocol):
+    """One way of running a bot."""
+
+    @property
+    def kind(self) -> str:
+        """The value of `bot.control` that selects this one."""
+        ...
+
+    def find(self) -> list[Running]:
+        """Look afresh: every root process of the bot that is alive, the main one first. [] = it is down."""
+        ...
+
+    async def stop(self, timeout_s: float) -> Stopped:
+        """Stop the bot with all its descendants; what still lives after `timeout_s` is killed.
+
+        May be called again, and when nothing runs. BotError when something is left or keeps coming back.
+        """
+        ...
+
+    async def start(self) -> Running:
+        """Start the bot. BotError when one runs already, or when it cannot be executed (with the remedy)."""
+        ...
+
+    def exit_code(self, bot: Running) -> int | None:
+        """How `bot` ended (negative = the signal that ended it); None while it lives or if nobody knows."""
+        ...
+
+    def output_tail(self, lines: int = 40) -> list[str]:
+        """The last lines that the bot wrote to its standard output and error."""
+        ...
