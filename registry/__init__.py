@@ -1,0 +1,9 @@
+"""Model versions: verify, promote, roll back, quarantine. The JSON format of the rollback playbook."""
+
+from registry.artifacts import Artifact, ArtifactState
+from registry.errors import RegistryError
+from registry.history import Deployment
+from registry.model_registry import ModelRegistry
+from registry.snapshot import Survey
+
+__all__ = ["Artifact", "ArtifactState", "Deployment", "ModelRegistry", "RegistryError", "Survey"]

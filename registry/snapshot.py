@@ -1,0 +1,141 @@
+"""One reading of registry.json, and what can be said of its versions: files, quarantine, ways back."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from registry import history
+from registry.artifacts import Artifact, ArtifactState, artifacts_of, check
+from registry.errors import RegistryError
+from registry.links import Link, plan
+from registry.store import FILE_NAME
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Where a rollback would go, and why it passes over what lies before: version -> reason."""
+
+    target: str | None
+    passed_over: dict[str, str]
+
+
+class Snapshot:
+    """`data` as it was read from the registry in `folder`; files are looked at when they are asked for."""
+
+    def __init__(self, data: dict[str, Any], folder: Path, links: Mapping[str, str]) -> None:
+        self._models: dict[str, Any] = data["models"]
+        self._history: list[Any] = data["history"]
+        self.current: str | None = data["current_version"] or None
+        self._folder = folder
+        self._links = links
+
+    @cached_property
+    def quarantined(self) -> frozenset[str]:
+        """By status, or by a rollback that nothing lifted since: a bot may have written over the status."""
+        by_status = [
+            version
+            for version, entry in self._models.items()
+            if isinstance(entry, dict) and entry.get("status") == "quarantined"
+        ]
+        return frozenset(by_status) | history.rolled_back_from(self._history).keys()
+
+    @property
+    def before(self) -> list[str]:
+        """The versions that were current before, newest first. Without a current one there is no before."""
+        return history.current_before(self._history, self.current) if self.current else []
+
+    def artifacts(self, version: str) -> list[Artifact]:
+        """RegistryError for a version that is not there, or whose entry has another shape."""
+        where = f"{self._folder / FILE_NAME}: {version}"
+        if version not in self._models:
+            known = ", ".join(list(self._models)[-5:]) or "none yet"
+            raise RegistryError(f"{where} is not registered; take one that is ({known})")
+        try:
+            return artifacts_of(self._models[version], self._folder)
+        except ValueError as error:
+            raise RegistryError(f"{where}: {error}; mend the entry, or register the files anew") from error
+
+    def paths(self, version: str) -> dict[str, Path]:
+        return {artifact.name: artifact.path for artifact in self.artifacts(version)}
+
+    def check(self, version: str) -> list[ArtifactState]:
+        return [check(artifact) for artifact in self.artifacts(version)]
+
+    def has_file(self, sha256: str) -> bool:
+        """Whether a file with this hash is an artifact that verifies."""
+        for version in self._models:
+            try:
+                known = [artifact for artifact in self.artifacts(version) if artifact.expected == sha256]
+            except RegistryError:
+                continue  # an entry that cannot be read vouches for no file
+            if any(check(artifact).ok for artifact in known):
+                return True
+        return False
+
+    def links(self, version: str) -> list[Link]:
+        """The links as they shall be for a version; RegistryError when it cannot have them."""
+        return plan(self._folder, self._links, version, self.paths(version)) if self._links else []
+
+    def links_fault(self, version: str) -> str | None:
+        """The first link that is not as a version wants it; None when all are right."""
+        try:
+            wrong = [link for link in self.links(version) if not link.right]
+        except RegistryError as error:
+            return str(error)
+        return f"{wrong[0].path} does not point to {wrong[0].artifact}" if wrong else None
+
+    def unverified(self, version: str) -> str | None:
+        """Why the files of a version are not proved to be the registered ones; None when they are."""
+        try:
+            states = self.check(version)
+        except RegistryError as error:
+            return str(error)
+        faults = "; ".join(state.detail for state in states if not state.ok)
+        return f"{faults}; restore what was registered from a backup" if faults else None
+
+    def problem(self, version: str) -> str | None:
+        """Why a version cannot be made the current one; None when it can."""
+        fault = self.unverified(version)
+        if fault is not None:
+            return fault
+        try:
+            self.links(version)
+        except RegistryError as error:
+            return str(error)
+        return None
+
+    def why_not(self, version: str) -> str | None:
+        """Why a person cannot roll back to a version, with the remedy; None when that is possible."""
+        if version == self.current:
+            return f"{version} is current already; leave the version out, or name another one"
+        if version in self.quarantined:
+            call = f"ModelRegistry({str(self._folder)!r}).release({version!r})"
+            return (
+                f"{version} is in quarantine, it was rolled back from; if it is good after all, release it "
+                f'first: python -c "from registry import ModelRegistry; {call}"'
+            )
+        fault = self.problem(version)
+        return fault and f"{version} cannot be rolled back to, nothing was changed: {fault}"
+
+    def targets(self, exclude: Collection[str]) -> list[str]:
+        return [version for version in self.before if self._barred(version, exclude) is None]
+
+    def survey(self, exclude: Collection[str]) -> Survey:
+        passed_over: dict[str, str] = {}
+        for version in self.before:
+            why_not = self._barred(version, exclude) or self.problem(version)
+            if why_not is None:
+                return Survey(version, passed_over)
+            passed_over[version] = why_not
+        return Survey(None, passed_over)
+
+    def _barred(self, version: str, exclude: Collection[str]) -> str | None:
+        if version in exclude:
+            return "left out by the caller"
+        if version in self.quarantined:
+            return "in quarantine: it was rolled back from"
+        if version not in self._models:
+            return "no longer in the registry"
+        return None
