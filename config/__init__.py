@@ -1,0 +1,52 @@
+"""What the operator wrote, as typed and checked settings.
+
+`load(find(None))` gives `Settings`, or a `ConfigError` that names every mistake with file, line and column.
+"""
+
+from config.errors import ConfigError, Problem
+from config.loader import find, load
+from config.schema import json_schema
+from config.settings import (
+    Bot,
+    Checksum,
+    Compose,
+    Drawdown,
+    Exchange,
+    LoadError,
+    LossStreak,
+    Process,
+    RegistrySettings,
+    Rollback,
+    Settings,
+    Sharpe,
+    Systemd,
+    Telegram,
+    TradeLog,
+    Trigger,
+    Triggers,
+)
+
+__all__ = [
+    "Bot",
+    "Checksum",
+    "Compose",
+    "ConfigError",
+    "Drawdown",
+    "Exchange",
+    "LoadError",
+    "LossStreak",
+    "Problem",
+    "Process",
+    "RegistrySettings",
+    "Rollback",
+    "Settings",
+    "Sharpe",
+    "Systemd",
+    "Telegram",
+    "TradeLog",
+    "Trigger",
+    "Triggers",
+    "find",
+    "json_schema",
+    "load",
+]
