@@ -12,6 +12,7 @@ from .errors import NotifyError, TransportError
 from .outbox import Outbox
 from .pace import Pace
 from .redact import RedactingFormatter, Redactor, quiet_libraries
+from .telegram import TelegramChannel
 from .text import Part
 from .timeouts import Timeouts
 
@@ -30,6 +31,7 @@ __all__ = [
     "RedactingFormatter",
     "Redactor",
     "Severity",
+    "TelegramChannel",
     "Timeouts",
     "Told",
     "TransportError",
