@@ -1,0 +1,82 @@
+"""Pure rules over what a bot did: records in, verdicts out."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from triggers.checksum import ChecksumRule, ChecksumSettings
+from triggers.drawdown import DrawdownRule, DrawdownSettings
+from triggers.engine import Engine
+from triggers.hold import Hold
+from triggers.load_error import (
+    LoadErrorRule,
+    LoadErrorSettings,
+    tells_loaded,
+    tells_loading,
+)
+from triggers.loss_streak import LossStreakRule, LossStreakSettings
+from triggers.records import (
+    ArtifactCheck,
+    BotExited,
+    BotStarted,
+    Entry,
+    Equity,
+    Exit,
+    GaveUp,
+    LogLine,
+    Record,
+    TradeRecord,
+)
+from triggers.rule import Rule
+from triggers.sharpe import SharpeRule, SharpeSettings
+from triggers.verdict import State, Verdict
+
+RULES: dict[type, Callable[..., Rule]] = {
+    SharpeSettings: SharpeRule,
+    DrawdownSettings: DrawdownRule,
+    LossStreakSettings: LossStreakRule,
+    LoadErrorSettings: LoadErrorRule,
+    ChecksumSettings: ChecksumRule,
+}
+"""The table of rules: what each is made from."""
+
+RuleSettings = SharpeSettings | DrawdownSettings | LossStreakSettings | LoadErrorSettings | ChecksumSettings
+
+
+def build(settings: Sequence[tuple[RuleSettings, timedelta]], since: datetime) -> Engine:
+    """The engine of these rules, each with its `for`, for a deployment that started at `since`."""
+    rules = [Hold(RULES[type(one)](one), for_) for one, for_ in settings]
+    return Engine(rules, since, fingerprint=repr(settings))
+
+
+__all__ = [
+    "RULES",
+    "ArtifactCheck",
+    "BotExited",
+    "BotStarted",
+    "ChecksumRule",
+    "ChecksumSettings",
+    "DrawdownRule",
+    "DrawdownSettings",
+    "Engine",
+    "Entry",
+    "Equity",
+    "Exit",
+    "GaveUp",
+    "Hold",
+    "LoadErrorRule",
+    "LoadErrorSettings",
+    "LogLine",
+    "LossStreakRule",
+    "LossStreakSettings",
+    "Record",
+    "Rule",
+    "RuleSettings",
+    "SharpeRule",
+    "SharpeSettings",
+    "State",
+    "TradeRecord",
+    "Verdict",
+    "build",
+    "tells_loaded",
+    "tells_loading",
+]

@@ -44,6 +44,10 @@ class SdNotify:
         """A sign of life; only for a tick that was finished."""
         return self._tell("WATCHDOG=1")
 
+    def extend_start(self, seconds: float) -> bool:
+        """The start takes so much longer: an incident is being carried on before the first tick."""
+        return self._tell(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
     def stopping(self, status: str = "") -> bool:
         """The daemon is on its way out by itself."""
         return self._tell("STOPPING=1", *([_status(status)] if status else []))

@@ -1,0 +1,93 @@
+"""All rules together: what the daemon, and anything that replays a history, feeds and asks."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from triggers.hold import Hold
+from triggers.records import Record
+from triggers.rule import Rule
+from triggers.verdict import Verdict
+
+
+class Engine:
+    """The rules of one bot. A rule that raises is told once as broken and stops no other rule; a new deployment
+    gives it another chance."""
+
+    def __init__(self, rules: Iterable[Rule], since: datetime, fingerprint: str = "") -> None:
+        """`fingerprint` tells these rules and their settings from others: a state of others does not fit."""
+        self._fingerprint = fingerprint
+        self._rules = {rule.name: rule for rule in rules}
+        self._since = since
+        self._broken: dict[str, str] = {}
+        self._notices: list[tuple[str, str]] = []
+        for rule in self._rules.values():
+            rule.reset(since)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rules that are switched on."""
+        return tuple(self._rules)
+
+    def rule(self, name: str) -> Rule | None:
+        """One rule, without its `for`."""
+        found = self._rules.get(name)
+        return found.inner if isinstance(found, Hold) else found
+
+    def observe(self, record: Record) -> None:
+        """Gives the record to every rule, unless it is older than the deployment."""
+        if record.at < self._since:
+            return
+        for name, rule in self._rules.items():
+            if name not in self._broken:
+                try:
+                    rule.observe(record)
+                except Exception as error:  # noqa: BLE001  (whatever it is, the other rules go on)
+                    self._breaks(name, error)
+
+    def evaluate(self, now: datetime) -> list[Verdict]:
+        """Every rule's verdict, in their order."""
+        return [self._verdict(name, rule, now) for name, rule in self._rules.items()]
+
+    def _verdict(self, name: str, rule: Rule, now: datetime) -> Verdict:
+        if name not in self._broken:
+            try:
+                return rule.evaluate(now)
+            except Exception as error:  # noqa: BLE001
+                self._breaks(name, error)
+        return Verdict(
+            name, "no_data", None, None, f"the rule is broken and does not judge: {self._broken[name]}"
+        )
+
+    def _breaks(self, name: str, error: Exception) -> None:
+        self._broken[name] = f"{type(error).__name__}: {error}"
+        self._notices.append(
+            (f"broken-{name}", f"the rule {name} is broken and does not judge: {self._broken[name]}")
+        )
+
+    def reset(self, since: datetime) -> None:
+        """A new deployment starts."""
+        self._since = since
+        self._broken.clear()
+        for rule in self._rules.values():
+            rule.reset(since)
+
+    def dump(self) -> dict[str, Any]:
+        """The state of all rules that are not broken, as JSON."""
+        rules = {name: rule.dump() for name, rule in self._rules.items() if name not in self._broken}
+        return {"fingerprint": self._fingerprint, "rules": rules}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes over what `dump` gave; ValueError, KeyError or TypeError when it does not fit these rules."""
+        if state["fingerprint"] != self._fingerprint:
+            raise ValueError("the rules were configured otherwise when this state was kept")
+        for name, rule in self._rules.items():
+            rule.restore(state["rules"][name])
+
+    def notices(self) -> list[tuple[str, str]]:
+        """What the rules have to say besides; each once."""
+        found, self._notices = self._notices, []
+        for name, rule in self._rules.items():
+            if name not in self._broken:
+                found += rule.notices()
+        return found

@@ -1,0 +1,77 @@
+"""`for: DURATION`: a rule fires only once it has been true at every look for so long."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from triggers.records import Record
+from triggers.rule import Rule
+from triggers.verdict import Verdict
+
+LONGEST_GAP = timedelta(hours=1)
+"""Between two looks. A longer one, or one backwards, is a stepped clock or an outage: nothing was seen meanwhile."""
+
+
+class Hold:
+    """Wraps a rule. Until the time is over its `firing` is `pending`."""
+
+    def __init__(self, rule: Rule, for_: timedelta) -> None:
+        self._rule, self._for = rule, for_
+        self._true_since: datetime | None = None
+        self._looked_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The rule's."""
+        return self._rule.name
+
+    @property
+    def inner(self) -> Rule:
+        """The rule itself."""
+        return self._rule
+
+    def observe(self, record: Record) -> None:
+        """Hands the record on."""
+        self._rule.observe(record)
+
+    def evaluate(self, now: datetime) -> Verdict:
+        """The rule's verdict, held back."""
+        verdict = self._rule.evaluate(now)
+        if self._for <= timedelta(0):
+            return verdict
+        gap = None if self._looked_at is None else now - self._looked_at
+        if gap is not None and not timedelta(0) <= gap < LONGEST_GAP:
+            self._true_since = None
+        self._looked_at = now
+        if verdict.state != "firing":
+            self._true_since = None
+            return verdict
+        self._true_since = self._true_since or now
+        held = now - self._true_since
+        if held >= self._for:
+            return verdict
+        reason = f"{verdict.reason}, for {_seconds(held)} of {_seconds(self._for)}"
+        return Verdict(verdict.name, "pending", verdict.value, verdict.limit, reason)
+
+    def reset(self, since: datetime) -> None:
+        """Forgets since when it was true."""
+        self._true_since = self._looked_at = None
+        self._rule.reset(since)
+
+    def dump(self) -> dict[str, Any]:
+        """The rule's state, and since when it was true."""
+        times = {"true_since": self._true_since, "looked_at": self._looked_at}
+        return {"rule": self._rule.dump(), **{name: at and at.isoformat() for name, at in times.items()}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes both over."""
+        self._rule.restore(state["rule"])
+        self._true_since = state["true_since"] and datetime.fromisoformat(state["true_since"])
+        self._looked_at = state["looked_at"] and datetime.fromisoformat(state["looked_at"])
+
+    def notices(self) -> list[tuple[str, str]]:
+        """The rule's."""
+        return self._rule.notices()
+
+
+def _seconds(delta: timedelta) -> str:
+    return f"{delta.total_seconds():.0f} s"

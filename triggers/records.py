@@ -1,0 +1,82 @@
+"""What the rules look at. `at` is always aware UTC; money is in quote currency."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A position was opened, or added to."""
+
+    at: datetime
+    symbol: str | None = None
+    size: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A position was closed, or a part of it; `pnl` is realised."""
+
+    at: datetime
+    pnl: float
+    symbol: str | None = None
+    size: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Equity:
+    """The account's equity, as the bot read it. 0, below 0 or not finite: the reading failed."""
+
+    at: datetime
+    equity: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the bot's log; a traceback below it belongs to `message`."""
+
+    at: datetime
+    level: str
+    logger: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotStarted:
+    """A process of the bot began."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BotExited:
+    """The bot's process ended. `code`: negative is the signal that ended it, None is unknown."""
+
+    at: datetime
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The bot ended by itself so often that it is not started again."""
+
+    at: datetime
+    restarts: int
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactCheck:
+    """What a look at one file of the current version found."""
+
+    at: datetime
+    version: str
+    artifact: str
+    path: str
+    state: Literal["ok", "missing", "mismatch", "changing", "unreadable"]
+    detail: str = ""
+
+
+Record = Entry | Exit | Equity | LogLine | BotStarted | BotExited | GaveUp | ArtifactCheck
+TradeRecord = Entry | Exit | Equity

@@ -1,0 +1,143 @@
+"""The wiring: settings in, one watchdog with all its parts out."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from config import Settings
+from notifier import ConsoleChannel, Courier, Outbox, Redactor, TelegramChannel
+from registry import ModelRegistry
+from triggers import Engine
+from watchdog.bots.base import BotControl
+from watchdog.bots.process import ProcessBot
+from watchdog.clock import Clock
+from watchdog.collect import Collector
+from watchdog.incidents import Incidents
+from watchdog.interrupts import Interrupts
+from watchdog.journal import Journal
+from watchdog.lock import Lock
+from watchdog.logs import say_alert
+from watchdog.obey import Orders
+from watchdog.orders import ControlFolder
+from watchdog.rules import build_engine
+from watchdog.tell import Teller
+from watchdog.watch import Watch
+from watchdog.world import World
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "watchdog.db"
+"""Journal and outbox, in the state folder."""
+
+
+class UnsupportedError(Exception):
+    """The configuration asks for something that this version cannot do."""
+
+
+@dataclass
+class Parts:
+    """One watchdog."""
+
+    settings: Settings
+    world: World
+    collector: Collector
+    engine: Engine
+    incidents: Incidents
+    control: ControlFolder
+    orders: Orders
+    watch: Watch
+    outbox: Outbox
+    courier: Courier
+
+    def close(self) -> None:
+        """Closes the files. The bot is left alone."""
+        self.outbox.close()
+        self.world.journal.close()
+
+
+def locks(settings: Settings) -> list[Lock]:
+    """One watchdog a bot: by its state folder, and by its registry, since two that roll one registry back would go
+    two versions back."""
+    return [
+        Lock(settings.state_dir / "watchdog.lock"),
+        Lock(settings.registry.path / "registry.json.watchdog"),
+    ]
+
+
+def make_bot(settings: Settings, journal: Journal | None) -> BotControl:
+    """The bot control that the settings ask for."""
+    if settings.bot.control != "process" or settings.bot.process is None:
+        raise UnsupportedError(
+            f"{settings.path}: bot.control: {settings.bot.control} is not supported by this version; only `process` is"
+        )
+    remembered = None if journal is None else journal.get("bot")
+    return ProcessBot(
+        command=settings.bot.process.command,
+        directory=settings.bot.process.directory,
+        output=settings.state_dir / "bot-output.log",
+        identity=f"{settings.bot.name} {settings.state_dir}",
+        remembered=None if remembered is None else (remembered[0], remembered[1], remembered[2]),
+    )
+
+
+def journal_path(settings: Settings) -> Path:
+    """Where journal and outbox live."""
+    return settings.state_dir / JOURNAL
+
+
+def assemble(settings: Settings) -> Parts:
+    """Builds everything. The caller holds the locks. Raises UnsupportedError, JournalError, OrderError, NotifyError."""
+    journal = Journal(journal_path(settings))
+    kept = journal.get("checkpoint") or {}
+    clock = Clock(offset=timedelta(seconds=kept.get("offset_s", 0.0)))
+    bot = make_bot(settings, journal)
+    control = ControlFolder(settings.control_dir)
+    control.prepare()
+    registry = ModelRegistry(settings.registry.path, links=settings.registry.links)
+    redact = Redactor(settings.secrets())
+    outbox = Outbox(journal_path(settings), redact=redact)
+    courier = Courier(outbox, _channels(settings), clock.now, on_problem=lambda text: log.error("%s", text))
+    engine = build_engine(settings, clock.now())
+    collector = Collector(settings, clock, journal, registry, bot, engine)
+    world = World(
+        settings=settings,
+        clock=clock,
+        sleep=asyncio.sleep,
+        interrupts=Interrupts(clock, asyncio.sleep),
+        journal=journal,
+        registry=registry,
+        bot=bot,
+        teller=Teller(courier.tell, settings.bot.name),
+        redact=redact,
+        evidence=collector.evidence,
+    )
+    incidents = Incidents(world)
+    return Parts(
+        settings=settings,
+        world=world,
+        collector=collector,
+        engine=engine,
+        incidents=incidents,
+        control=control,
+        orders=Orders(world, control, incidents, collector),
+        watch=Watch(world, collector, engine, incidents, control),
+        outbox=outbox,
+        courier=courier,
+    )
+
+
+def _channels(settings: Settings) -> list[ConsoleChannel | TelegramChannel]:
+    channels: list[ConsoleChannel | TelegramChannel] = [ConsoleChannel(say_alert)]
+    if settings.telegram is not None:
+        telegram = settings.telegram
+        channels.append(
+            TelegramChannel(
+                telegram.token.get_secret_value(),
+                telegram.chat_id,
+                telegram.base_url,
+                on_problem=lambda text: log.error("%s", text),
+            )
+        )
+    return channels

@@ -1,0 +1,160 @@
+"""The daemon: start-up, ticks, orders, hand-over. The main loop of one watchdog for one bot.
+
+Three things run side by side in one event loop: the ticks (APScheduler), the look at the control folder, and the
+incident that is being worked on. A sentinel sees to it that ticks keep coming, whatever happens to the scheduler.
+"""
+
+import asyncio
+import functools
+import logging
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from config import Settings
+from watchdog.assemble import Parts
+from watchdog.sdnotify import SdNotify
+
+log = logging.getLogger(__name__)
+
+ORDERS_EVERY_S = 0.25
+SENTINEL_EVERY_S = 1.0
+TICK_TIMEOUT_S = 60.0
+DRAIN_S = 3.0
+
+
+class Daemon:
+    """Runs one watchdog's parts until SIGTERM, or until SIGHUP brought a configuration that can be taken over.
+
+    `load_again` reads the configuration anew; None (told to people by itself) keeps the present one in force.
+    """
+
+    def __init__(self, parts: Parts, notify: SdNotify, load_again: Callable[[], Settings | None]) -> None:
+        self._parts = parts
+        self._notify = notify
+        self._load_again = load_again
+        self._poll_s = parts.settings.poll_interval.total_seconds()
+        self._stopping = asyncio.Event()
+        self._scheduler: AsyncIOScheduler | None = None
+        self._last_tick = time.monotonic()
+        self._clocks = (time.time(), time.monotonic())
+        self._sentence = ""
+        self.reloaded: Settings | None = None
+
+    async def run(self) -> None:
+        """Start-up, main loop, hand-over."""
+        loop = asyncio.get_running_loop()
+        for number, what in (
+            (signal.SIGTERM, self._stop),
+            (signal.SIGINT, self._stop),
+            (signal.SIGHUP, self._reload),
+            (signal.SIGUSR1, functools.partial(self._signalled, "rollback")),
+            (signal.SIGUSR2, functools.partial(self._signalled, "pause")),
+        ):
+            loop.add_signal_handler(number, what)
+        background = [loop.create_task(self._parts.courier.run()), loop.create_task(self._look_for_orders())]
+        try:
+            await self._carry_on()
+            if not self._stopping.is_set():
+                self._notify.ready("started")
+                self._start_scheduler()
+                background.append(loop.create_task(self._sentinel()))
+                await self._stopping.wait()
+        finally:
+            await self._hand_over(background)
+
+    async def _carry_on(self) -> None:
+        """Brings an open incident to where the bot is safe, before the first tick."""
+        limits = self._parts.settings.bot
+        bound_s = (limits.stop_timeout + limits.start_timeout + limits.stays_up_for).total_seconds() + 60
+        self._parts.incidents.resume()
+        self._parts.orders.catch_up()
+        while self._parts.incidents.busy and not self._stopping.is_set():
+            self._notify.extend_start(bound_s)
+            await asyncio.sleep(0.05)
+
+    # -- ticks
+
+    def _start_scheduler(self) -> None:
+        scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+        scheduler.add_listener(
+            self._scheduler_event, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
+        )
+        scheduler.add_job(self._tick, "interval", seconds=self._poll_s, next_run_time=datetime.now(UTC))
+        scheduler.start()
+        self._scheduler = scheduler
+
+    async def _tick(self) -> None:
+        async with asyncio.timeout(max(TICK_TIMEOUT_S, 3 * self._poll_s)):
+            sentence = await self._parts.watch.tick()
+        self._last_tick = time.monotonic()
+        if sentence != self._sentence:
+            log.info("%s", sentence)
+            self._notify.status(sentence)
+            self._sentence = sentence
+        self._notify.watchdog()
+
+    def _scheduler_event(self, event: JobExecutionEvent) -> None:
+        if event.code == EVENT_JOB_ERROR:
+            self._parts.watch.tick_failed(event.exception)
+        else:
+            log.warning("a tick was late: the one before is still running, or the machine was busy")
+
+    async def _sentinel(self) -> None:
+        """Notices a tick that does not come, and a wall clock that was stepped (the scheduler goes by it)."""
+        while True:
+            await asyncio.sleep(SENTINEL_EVERY_S)
+            wall, monotonic = time.time(), time.monotonic()
+            stepped = abs((wall - self._clocks[0]) - (monotonic - self._clocks[1])) > SENTINEL_EVERY_S
+            self._clocks = (wall, monotonic)
+            late = monotonic - self._last_tick > max(TICK_TIMEOUT_S, 3 * self._poll_s) + 2 * self._poll_s + 5
+            if stepped or late:
+                if late:
+                    self._parts.watch.ticks_missing(monotonic - self._last_tick)
+                    self._last_tick = monotonic
+                if self._scheduler is not None and self._scheduler.running:
+                    self._scheduler.shutdown(wait=False)
+                self._start_scheduler()
+
+    # -- orders
+
+    async def _look_for_orders(self) -> None:
+        while True:
+            self._parts.orders.look()
+            await asyncio.sleep(ORDERS_EVERY_S)
+
+    def _signalled(self, what: Literal["rollback", "pause"]) -> None:
+        self._parts.orders.signalled(what)
+
+    def _stop(self) -> None:
+        log.info("asked to end: the running step is finished, then this watchdog hands over")
+        self._parts.world.interrupts.ask_hand_over()
+        self._stopping.set()
+
+    def _reload(self) -> None:
+        self.reloaded = self._load_again()
+        if self.reloaded is not None:
+            self._notify.reloading()
+            self._parts.world.interrupts.ask_hand_over()
+            self._stopping.set()
+
+    async def _hand_over(self, background: list[asyncio.Task[None]]) -> None:
+        """Finishes the running step, sends what can be sent, leaves the bot alone."""
+        if self.reloaded is None:
+            self._notify.stopping()
+        if self._scheduler is not None and self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        await self._parts.incidents.settle()
+        await self._parts.courier.drain(timeout_s=DRAIN_S)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await self._parts.courier.aclose()
+        self._parts.close()

@@ -1,0 +1,131 @@
+"""The one incident that is open, and the task that works it off."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+
+from watchdog.incident import Incident, Plan
+from watchdog.interrupts import HandOver
+from watchdog.procedure import STEPS
+from watchdog.runner import Runner
+from watchdog.world import World
+
+log = logging.getLogger(__name__)
+
+
+class Incidents:
+    """Opens incidents, at most one at a time, and lets the runner carry them on beside the ticks."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._runner = Runner(world)
+        self._task: asyncio.Task[None] | None = None
+        self.current: Incident | None = None
+
+    @property
+    def busy(self) -> bool:
+        """An incident is being worked on: the bot is being stopped, switched or started."""
+        return self.current is not None and not self.current.monitoring
+
+    @property
+    def monitoring(self) -> bool:
+        """The bot runs again and is watched."""
+        return self.current is not None and self.current.monitoring
+
+    def resume(self) -> None:
+        """After a start: goes on with the incident that was open when the last watchdog ended."""
+        incident = self._world.journal.open_one()
+        if incident is None:
+            return
+        log.warning("incident %d is open at %s: going on with it", incident.id, incident.step)
+        asked = incident.facts.get("halt_asked")
+        if asked is not None and incident.plan == "rollback":
+            self._world.interrupts.ask_halt(asked["why"], asked["who"])
+        self._work(incident)
+
+    def open(
+        self,
+        plan: Plan,
+        reason: str,
+        by: str,
+        *,
+        automatic: bool,
+        version: str | None,
+        wanted: str | None = None,
+    ) -> Incident:
+        """Opens an incident, on disk when this returns, and begins to work on it. One that is only monitored is
+        superseded. When the journal cannot be written the bot is halted all the same, in memory."""
+        world = self._world
+        first = STEPS[plan][0].__name__
+        now = world.now()
+        try:
+            with world.journal.writing():
+                self._supersede()
+                incident = world.journal.open_incident(
+                    plan, first, reason, by, automatic=automatic, at=now, from_version=version, wanted=wanted
+                )
+        except sqlite3.Error as error:
+            log.critical(
+                "the journal cannot be written (%s): the bot is halted, which needs no journal", error
+            )
+            incident = Incident(
+                0,
+                "halt",
+                "hold_down",
+                f"{reason}. The journal cannot be written ({error})",
+                by,
+                automatic,
+                now,
+                version,
+            )
+        self._work(incident)
+        return incident
+
+    def _supersede(self) -> None:
+        if self.current is None:
+            return
+        self.current.outcome, self.current.closed_at = "superseded", self._world.now()
+        self._world.journal.save(self.current)
+
+    def halt(self, why: str, who: str, version: str | None) -> Incident:
+        """Halts the bot: turns the open incident into a halt, or opens one."""
+        if self.current is None:
+            return self.open("halt", why, who, automatic=not who, version=version)
+        incident = self.current
+        if incident.plan == "rollback":
+            incident.facts["halt_asked"] = {"why": why, "who": who}
+            try:
+                self._world.journal.save(incident)
+            except sqlite3.Error as error:
+                log.critical("the journal cannot be written (%s): the halt is obeyed all the same", error)
+            self._world.interrupts.ask_halt(why, who)
+        return incident
+
+    def _work(self, incident: Incident) -> None:
+        before, self.current = self._task, incident
+        self._task = asyncio.get_running_loop().create_task(self._carry_on(incident, before))
+
+    async def _carry_on(self, incident: Incident, before: asyncio.Task[None] | None) -> None:
+        if before is not None and not before.done():
+            before.cancel()  # it was only monitoring: nothing is half done
+            with contextlib.suppress(asyncio.CancelledError):
+                await before
+        with contextlib.suppress(HandOver):
+            await self._runner.carry_on(incident)
+        if self.current is incident and not incident.open:
+            self.current = None
+
+    async def settle(self) -> None:
+        """Waits until the running step has ended and the incident is closed or handed over."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def crashed(self) -> BaseException | None:
+        """An error that no step expected: the incident is still open, and is taken up again."""
+        if self._task is None or not self._task.done() or self._task.cancelled() or self.current is None:
+            return None
+        error = self._task.exception()
+        if error is not None:
+            self._work(self.current)
+        return error

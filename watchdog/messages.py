@@ -1,0 +1,180 @@
+"""The words that people read at 3 a.m.: what happened, what was done, what is asked of them.
+
+The first line is the headline; the bot's name is put before it. Plain text, `code` in backticks.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from config import Settings
+from triggers import Verdict
+from watchdog.bots.base import Stopped
+from watchdog.decide import Decision
+from watchdog.incident import Incident
+
+Severity = Literal["info", "warning", "critical"]
+
+
+def span(delta: timedelta) -> str:
+    """A duration as people write it: 45 s, 12 min, 3.5 h, 2 d."""
+    seconds = delta.total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size * (2 if unit == "d" else 1):
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def parse_time(text: str) -> datetime:
+    """A time that was written into an incident's facts."""
+    return datetime.fromisoformat(text)
+
+
+def clock_time(at: datetime) -> str:
+    """The time of day, UTC."""
+    return f"{at:%H:%M:%S} UTC"
+
+
+def unseen_orders(settings: Settings) -> str:
+    """What is known of the exchange: nothing."""
+    symbols = f" ({', '.join(settings.exchange.symbols)})" if settings.exchange else ""
+    return f"Open orders and positions on the exchange{symbols} were not looked at: please look yourself."
+
+
+def step(incident: Incident, *sentences: str) -> str:
+    """One step as it was done."""
+    first, *rest = sentences
+    return "\n".join([f"{first} (incident {incident.id})", *rest])
+
+
+def rolling_back(incident: Incident, now: datetime) -> str:
+    """The opening of a rollback."""
+    who = "by itself" if incident.automatic else f"ordered by {incident.by}"
+    return (
+        f"rolling back {incident.from_version} to {incident.target} (incident {incident.id})\n"
+        f"Why: {incident.reason}\n"
+        f"Began {clock_time(now)}, {who}. Nothing is asked of you yet; every step is told here."
+    )
+
+
+def order_refused(incident: Incident, why: str) -> str:
+    """A person's order that cannot be followed."""
+    return f"the rollback that {incident.by} ordered was refused\nWhy: {why}\nNothing was touched; the bot is as it was."
+
+
+def no_target(version: str | None) -> str:
+    """The playbook's "No previous version found"."""
+    return (
+        f"No previous version found that was current before {version}, is not quarantined and whose files verify. "
+        f"Deploy a known-good model by hand (register it, promote it), then resume"
+    )
+
+
+def no_target_ahead(version: str | None) -> str:
+    """Said before it matters."""
+    return (
+        f"there is no version to roll back to from {version}: if a rule fires, the bot will be stopped and halted. "
+        f"Register and promote a known-good version before the next one"
+    )
+
+
+def not_acted(verdict: Verdict, decision: Decision, version: str | None) -> str:
+    """A rule fires and nothing is done about it."""
+    would = {"rollback": f"would have rolled back {version}", "halt": "would have halted the bot"}.get(
+        decision.would or "", ""
+    )
+    return (
+        f"{verdict.reason} ({version})\nNothing was done: {decision.why}.{f' It {would}.' if would else ''}"
+    )
+
+
+def in_short(verdict: Verdict) -> str | None:
+    """A verdict in the tick's sentence: `sharpe 1.84`, `drawdown 3.1 %`, `2 losses in a row`; the good news of the
+    other rules goes without saying."""
+    if verdict.name in {"load_error", "checksum"} or verdict.value is None:
+        return f"{verdict.name} {verdict.state}" if verdict.state in {"firing", "pending"} else None
+    if verdict.name == "drawdown":
+        return f"drawdown {verdict.value * 100:.1f} %"
+    if verdict.name == "loss_streak":
+        return f"{verdict.value:.0f} loss{'' if verdict.value == 1 else 'es'} in a row"
+    return f"{verdict.name} {verdict.value:.2f}"
+
+
+def how_it_ended(code: int | None, tail: list[str]) -> str:
+    """How a bot ended by itself, in brackets, or nothing."""
+    how = "" if code is None else (f"killed by signal {-code}" if code < 0 else f"exit code {code}")
+    last = " / ".join(line.strip() for line in tail if line.strip())[-200:]
+    said = "; ".join(text for text in (how, f"its last words: {last}" if last else "") if text)
+    return f" ({said})" if said else ""
+
+
+def halting(incident: Incident) -> str:
+    """The opening of a halt."""
+    return (
+        f"HALT: the bot is being stopped and stays stopped (incident {incident.id})\n"
+        f"Why: {incident.reason}\nOrdered by {incident.by}."
+    )
+
+
+def stopped(what: Stopped) -> str:
+    """How the bot was stopped."""
+    if what.how == "was not running":
+        return "Bot was not running"
+    pids = ", ".join(map(str, what.pids))
+    after = "" if what.how == "SIGTERM" else ": it did not end by itself in time and was killed"
+    back = (
+        f". It was brought back once by {what.brought_back_by} and stopped again"
+        if what.brought_back_by
+        else ""
+    )
+    return f"Bot stopped with {what.how} in {what.seconds:.1f} s (pid {pids}){after}{back}"
+
+
+def switched(incident: Incident, checksum: str) -> str:
+    """The registry's switch."""
+    return f"Registry switched from {incident.from_version} to {incident.target}, checksum {checksum[:8]}... valid"
+
+
+def restarted(incident: Incident, proof: str, monitor_for: timedelta, now: datetime) -> str:
+    """The playbook's "Bot restarted"."""
+    took = span(now - incident.opened_at)
+    return (
+        f"Bot restarted on {incident.target} after {took} (incident {incident.id})\n"
+        f"Proof: {proof}\n"
+        f"It is watched closely for {span(monitor_for)}. If it looks wrong to you: `model-watchdog halt`"
+    )
+
+
+def ended(code: int | None, tail: list[str]) -> str:
+    """A bot that ended while it should prove itself."""
+    return f"the bot ended{how_it_ended(code, tail)} before it had proved what it loaded"
+
+
+def one_older(incident: Incident, why: str) -> str:
+    """The target turned out to be no good."""
+    return f"{incident.target} is no good either; going one version further back (incident {incident.id})\nWhy: {why}"
+
+
+def stuck(incident: Incident, why: str) -> str:
+    """A step that cannot be done now."""
+    return (
+        f"incident {incident.id} is stuck at {incident.step} and needs you\n"
+        f"Why: {why}\nNothing further is touched; the step is tried again every few seconds."
+    )
+
+
+def summary(incident: Incident, now: datetime, report: Path) -> str:
+    """The closing of an incident."""
+    took = span(now - incident.opened_at)
+    if incident.outcome == "halted":
+        return (
+            f"halted: the bot is stopped and stays stopped (incident {incident.id})\n"
+            f"Why: {incident.reason}\n"
+            f"Asked of you: look at open orders and positions on the exchange, mend the cause or deploy a known-good "
+            f"model, then `model-watchdog resume --reason ...`\nReport: {report}"
+        )
+    return (
+        f"incident {incident.id} is closed: {incident.target} has run without a rule firing\n"
+        f"{incident.from_version} was rolled back and is quarantined; the incident lasted {took}.\n"
+        f"Asked of you, at daytime: find the root cause, plan the fix, fill in the report: {report}"
+    )

@@ -1,0 +1,179 @@
+"""What the watchdog does about an order of a person: from a flag file or a signal.
+
+An order is written into the journal, then consumed, then obeyed; its answer is written with what it changed. A
+kill -9 in between leaves an unanswered order, which the next start obeys.
+"""
+
+import logging
+import sqlite3
+from typing import Literal
+
+from watchdog.collect import Collector
+from watchdog.incident import Order
+from watchdog.incidents import Incidents
+from watchdog.messages import Severity
+from watchdog.orders import ControlFolder, OrderError
+from watchdog.world import World
+
+log = logging.getLogger(__name__)
+
+
+class Orders:
+    """Takes orders and obeys them; every one is answered to the people on call."""
+
+    def __init__(
+        self, world: World, control: ControlFolder, incidents: Incidents, collector: Collector
+    ) -> None:
+        self._world, self._control = world, control
+        self._incidents, self._collector = incidents, collector
+        self._trouble = ""
+
+    def catch_up(self) -> None:
+        """Obeys what was accepted before the last watchdog ended and never answered."""
+        for number, order in self._world.journal.unanswered():
+            self._obey(number, order)
+
+    def look(self) -> None:
+        """One look at the control folder. A folder that others can write to is not obeyed. Raises nothing."""
+        try:
+            self._control.inspect()
+            for order in self._control.pending():
+                self.take(order)
+            self._watch_pause()
+        except (OrderError, OSError, sqlite3.Error) as error:
+            self._tell_trouble(str(error))
+        else:
+            self._trouble = ""
+
+    def signalled(self, what: Literal["rollback", "pause"]) -> None:
+        """SIGUSR1 and SIGUSR2. Raises nothing."""
+        try:
+            self._obey_signal(what)
+        except (OrderError, OSError, sqlite3.Error) as error:
+            self._tell_trouble(str(error))
+
+    def _obey_signal(self, what: Literal["rollback", "pause"]) -> None:
+        if what == "rollback":
+            self.take(Order("rollback", "signal SIGUSR1", "ordered by signal"))
+        elif self._control.paused() is not None:
+            self._control.unpause(self._world.now())
+        else:
+            self._control.put("PAUSE", by="signal SIGUSR2", reason="ordered by signal")
+        self._watch_pause()
+
+    def take(self, order: Order) -> None:
+        """Accepts an order, consumes its flag, obeys it."""
+        now = self._world.now()
+        try:
+            number = self._world.journal.accept(order, now)
+        except sqlite3.Error as error:
+            log.critical("the journal cannot be written (%s); the order is obeyed all the same", error)
+            number = 0
+        try:
+            self._control.consume(order, now)
+        except OSError as error:
+            self._tell_trouble(f"the flag of the order {order.what} cannot be moved to handled/: {error}")
+        if number is not None:
+            self._obey(number, order)
+
+    def _obey(self, number: int, order: Order) -> None:
+        log.warning("order: %s, by %s: %s", order.what, order.who, order.why or "no reason given")
+        if self._world.settings.mode == "observe" and order.what in {"rollback", "halt"}:
+            self._answer(
+                number, order, "refused: mode is observe, the watchdog does not touch the bot", "warning"
+            )
+        elif order.what == "rollback":
+            self._roll_back(number, order)
+        elif order.what == "halt":
+            self._halt(number, order)
+        elif order.what == "resume":
+            self._resume(number, order)
+
+    def _roll_back(self, number: int, order: Order) -> None:
+        if self._incidents.busy and self._incidents.current is not None:
+            doing = self._incidents.current
+            self._answer(
+                number, order, f"refused: incident {doing.id} is being worked on ({doing.step})", "warning"
+            )
+            return
+        why = order.why or "no reason given"
+        with self._world.journal.writing():
+            incident = self._incidents.open(
+                "rollback", why, order.who, automatic=False, version=self._collector.version, wanted=order.wanted
+            )
+            self._world.journal.answer(number, f"incident {incident.id}")
+
+    def _halt(self, number: int, order: Order) -> None:
+        why = order.why or "no reason given"
+        if self._world.halted is not None and self._incidents.current is None:
+            self._answer(number, order, "the bot is halted already")
+            return
+        with self._world.journal.writing():
+            incident = self._incidents.halt(why, order.who, self._collector.version)
+            self._world.journal.answer(number, f"incident {incident.id}")
+
+    def _resume(self, number: int, order: Order) -> None:
+        if self._incidents.busy and self._incidents.current is not None:
+            doing = self._incidents.current
+            self._answer(
+                number,
+                order,
+                f"refused: incident {doing.id} is still being worked on ({doing.step})",
+                "warning",
+            )
+            return
+        halted, paused = self._world.halted, self._control.paused()
+        if halted is None and paused is None:
+            self._answer(number, order, "nothing to resume: neither halted nor paused")
+            return
+        with self._world.journal.writing():
+            self._world.keep("halted", None)
+            if halted is not None:
+                self._collector.new_deployment_now()
+            self._control.unpause(self._world.now())
+            self._world.keep("paused", None)
+            done = (
+                "the halt is over: the bot is started once its files verify, and the rules begin anew"
+                if halted
+                else "the pause is over"
+            )
+            self._answer(number, order, done)
+
+    def _answer(self, number: int, order: Order, answer: str, severity: Severity = "info") -> None:
+        try:
+            self._world.journal.answer(number, answer)
+        except sqlite3.Error as error:
+            log.critical("the journal cannot be written: %s", error)
+        why = f": {order.why}" if order.why else ""
+        self._world.teller.tell(
+            f"order-{order.what}",
+            f"{order.what} ordered by {order.who}{why}\n{answer}",
+            severity,
+            coalesce=False,
+        )
+
+    def _watch_pause(self) -> None:
+        """Tells when a pause begins and ends, and keeps who and why."""
+        paused, known = self._control.paused(), self._world.journal.get("paused")
+        now = self._world.now()
+        if paused is not None and known != paused.ident:
+            self._world.journal.accept(paused, now)
+            self._world.keep("paused", paused.ident or "PAUSE")
+            why = f": {paused.why}" if paused.why else ""
+            self._world.teller.tell(
+                "paused",
+                f"paused by {paused.who}{why}\nThe watchdog looks and tells, and does not act, until `model-watchdog resume`.",
+                "warning",
+                coalesce=False,
+            )
+        elif paused is None and known is not None:
+            self._world.keep("paused", None)
+            self._world.journal.accept(Order("unpause", "PAUSE was removed"), now)
+            self._world.teller.tell("paused", "the pause is over: the watchdog acts again", coalesce=False)
+
+    def _tell_trouble(self, text: str) -> None:
+        if text != self._trouble:
+            self._trouble = text
+            self._world.teller.tell(
+                "orders", f"orders from the control folder are not obeyed\n{text}", "critical"
+            )

@@ -1,0 +1,178 @@
+"""Orders from people: flag files in the control folder.
+
+`ROLLBACK`, `HALT` and `RESUME` are orders, consumed once and moved to `handled/`; `PAUSE` holds while it exists. A
+file may be empty, or hold a reason as text, or JSON: {"to": "v1.9.0", "reason": "...", "by": "..."}.
+Whoever can write to this folder commands the bot, so a folder that others can write to is refused.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import stat
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from watchdog.incident import Order
+
+ORDERS: tuple[Literal["halt", "rollback", "resume"], ...] = ("halt", "rollback", "resume")
+MOST_BYTES = 16 * 1024
+
+VERSION = re.compile(r"v\d[\w.+-]*|\d+\.\d+\.\d[\w.+-]*")
+"""A text flag may begin with the version to go back to: v1.9.0, v2, 1.9.0 (but "10 losses" is a reason)."""
+
+
+class OrderError(Exception):
+    """The control folder cannot be used; the message says why and what mends it."""
+
+
+def user_name(uid: int) -> str:
+    """The name of a user, or `uid 4711`."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+class ControlFolder:
+    """The folder of flag files. It is made, for its owner alone, if it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._looked: dict[str, tuple[int, ...]] = {}
+
+    def prepare(self) -> None:
+        """Makes the folder and refuses one that others can write to (OrderError)."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.path / "handled").mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise OrderError(
+                f"{error.filename}: {error.strerror}: the control folder cannot be made"
+            ) from error
+        self.inspect()
+
+    def inspect(self) -> None:
+        """Raises OrderError when somebody else could put orders into the folder."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise OrderError(f"{self.path}: {error.strerror}: orders cannot be read") from error
+        if not stat.S_ISDIR(found.st_mode):
+            raise OrderError(f"{self.path}: is not a folder")
+        if found.st_uid not in {0, os.geteuid()}:
+            raise OrderError(
+                f"{self.path}: belongs to {user_name(found.st_uid)}, who could order rollbacks and halts: chown {os.geteuid()} {self.path}"
+            )
+        if found.st_mode & stat.S_IWOTH:
+            raise OrderError(
+                f"{self.path}: everybody on this machine can write to it and so command the bot: chmod o-w {self.path}"
+            )
+        if found.st_mode & stat.S_IWGRP and found.st_gid != os.getegid():
+            raise OrderError(
+                f"{self.path}: group {found.st_gid} can write to it and so command the bot: chmod g-w {self.path} "
+                f"(or chgrp it to the watchdog's own group, for people who may)"
+            )
+
+    def paused(self) -> Order | None:
+        """The pause in force, if there is one."""
+        flag = self.path / "PAUSE"
+        return self._read(flag, "pause") if os.path.lexists(flag) else None
+
+    def pending(self) -> list[Order]:
+        """The orders that lie in the folder, whole: a file counts once two looks found it unchanged, since whoever
+        writes it with `echo` makes it first and fills it then."""
+        found: list[Order] = []
+        for what in ORDERS:
+            flag = self.path / what.upper()
+            try:
+                now = flag.lstat()
+            except FileNotFoundError:
+                self._looked.pop(what, None)
+                continue
+            seen = (now.st_ino, now.st_mtime_ns, now.st_size)
+            if self._looked.get(what) == seen:
+                found.append(self._read(flag, what))
+            self._looked[what] = seen
+        return found
+
+    def consume(self, order: Order, now: datetime) -> None:
+        """Moves the flag to `handled/`, so that it is never obeyed again."""
+        flag = self.path / order.what.upper()
+        target = self.path / "handled" / f"{now:%Y%m%dT%H%M%S%f}-{flag.name}"
+        with contextlib.suppress(FileNotFoundError):
+            if _ident(flag.lstat()) == order.ident:
+                flag.rename(target)
+
+    def unpause(self, now: datetime) -> None:
+        """Ends a pause."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.path / "PAUSE").rename(self.path / "handled" / f"{now:%Y%m%dT%H%M%S%f}-PAUSE")
+
+    def put(self, what: str, *, by: str, reason: str, to: str | None = None) -> Path:
+        """Lays an order into the folder, whole at once."""
+        self.prepare()
+        flag = self.path / what.upper()
+        text = json.dumps({"by": by, "reason": reason, "to": to})
+        part = self.path / f".{what}.{os.getpid()}"
+        try:
+            part.write_text(text + "\n", encoding="utf-8")
+            part.replace(flag)
+        except OSError as error:
+            raise OrderError(f"{flag}: {error.strerror}: the order could not be written") from error
+        return flag
+
+    def _read(self, flag: Path, what: str) -> Order:
+        """What the flag says; a flag that cannot be read is an order all the same."""
+        text = ""
+        owner, ident = "somebody", None
+        try:
+            fd = os.open(flag, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(fd, "rb") as file:
+                found = os.fstat(fd)
+                owner, ident = user_name(found.st_uid), _ident(found)
+                if stat.S_ISREG(found.st_mode):
+                    text = file.read(MOST_BYTES).decode("utf-8", "replace").strip()
+        except OSError as error:
+            text = f"(the flag could not be read: {error.strerror})"
+            with contextlib.suppress(OSError):
+                ident = _ident(flag.lstat())
+        by, reason, wanted = _parse(text, what)
+        who = f"{by} (flag file of {owner})" if by and by != owner else f"{owner} (flag file)"
+        return Order(cast(Any, what), who, reason, wanted, ident)
+
+
+def _ident(found: os.stat_result) -> str:
+    return f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}"
+
+
+def _parse(text: str, what: str) -> tuple[str | None, str, str | None]:
+    """(by, reason, target version) of a flag's text."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict):
+        wanted = next(
+            (
+                body[key]
+                for key in ("to", "version", "target", "target_version")
+                if isinstance(body.get(key), str)
+            ),
+            None,
+        )
+        by, reason = body.get("by"), body.get("reason")
+        return (
+            (by if isinstance(by, str) else None),
+            (reason if isinstance(reason, str) else ""),
+            wanted or None,
+        )
+    if isinstance(body, str):
+        text = body
+    first, rest = (text.split(maxsplit=1) + ["", ""])[:2]
+    first = first.rstrip(":,")
+    if what == "rollback" and VERSION.fullmatch(first):
+        return None, rest.strip(), first
+    return None, text, None

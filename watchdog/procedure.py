@@ -1,0 +1,395 @@
+"""The rollback procedure: the playbook, step by step.
+
+    assess -> stop_bot -> settle_orders -> roll_back -> start_bot -> confirm_loaded -> monitor -> close
+
+and, for a halt,
+
+    hold_down -> stop_bot -> settle_orders -> close
+
+Each step looks before it acts and may be run again, so that after a crash the next start simply runs the step that
+was open once more. A step answers with what comes next; `watchdog.runner` journals around it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from registry import ModelRegistry, RegistryError
+from triggers import LogLine
+from watchdog import messages, report
+from watchdog.bot_log import BotLogParser
+from watchdog.bots.base import BotError, Running
+from watchdog.follow import Follower
+from watchdog.incident import Incident
+from watchdog.place import Place
+from watchdog.proof import LoadProof, names_of
+from watchdog.rules import load_error_rule
+from watchdog.world import World
+
+LOOK_S = 0.2
+"""How often a waiting step looks at the bot and its log."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The step is done; the next of the plan follows, or `skip_to`."""
+
+    detail: str
+    skip_to: str | None = None
+
+
+@dataclass(frozen=True)
+class OlderVersion:
+    """The target is no good: stop the bot again and go one version further back, once."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Halt:
+    """The bot cannot be brought back to a good version: it stays stopped until a person resumes it."""
+
+    why: str
+
+
+Outcome = Done | OlderVersion | Halt
+
+
+@dataclass
+class Run:
+    """One incident being worked on in the world."""
+
+    incident: Incident
+    world: World
+
+    def tell(self, name: str, text: str, severity: messages.Severity = "info") -> None:
+        """An alert about this step, told once however often the step runs again."""
+        self.world.teller.step(self.incident, name, text, severity)
+
+    def note(self, **facts: object) -> None:
+        """Writes facts that a later step, or the next start, has to know, before going on."""
+        self.incident.facts.update(facts)
+        self.world.journal.save(self.incident)
+
+    async def wait(self, seconds: float) -> None:
+        """Waits, unless the daemon hands over or somebody orders a halt."""
+        await self.world.interrupts.wait(seconds, halting=self.incident.plan == "halt")
+
+
+async def assess(run: Run) -> Outcome:
+    """Finds the newest earlier version whose files verify, and saves the evidence.
+
+    Proves: a target exists and verifies. Leaves behind on failure: nothing was touched; the bot is halted.
+    """
+    incident, registry = run.incident, run.world.registry
+    if incident.wanted is not None:
+        refusal = await asyncio.to_thread(registry.why_not, incident.wanted)
+        if refusal is not None:
+            incident.outcome = "refused"
+            run.tell("assess", messages.order_refused(incident, refusal), "warning")
+            return Done(refusal, skip_to="close")
+        incident.target = incident.wanted
+    else:
+        incident.target = await asyncio.to_thread(registry.target, exclude=incident.tried)
+    if incident.target is None:
+        return Halt(messages.no_target(incident.from_version))
+    run.tell(
+        "assess",
+        messages.rolling_back(incident, run.world.now()),
+        "critical" if incident.automatic else "warning",
+    )
+    saved = await asyncio.to_thread(
+        report.save_evidence, run.world.settings.state_dir, incident, run.world.evidence(), run.world.redact
+    )
+    return Done(f"rolling back to {incident.target}, whose files verify; {saved}")
+
+
+async def hold_down(run: Run) -> Outcome:
+    """Puts the halt in force, on disk, before anything else: from here on nothing starts the bot.
+
+    Proves: the halt is journalled. Leaves behind on failure: the step is run again.
+    """
+    incident = run.incident
+    run.world.keep(
+        "halted",
+        {
+            "since": run.world.now().isoformat(),
+            "why": incident.reason,
+            "by": incident.by,
+            "incident": incident.id,
+        },
+    )
+    run.tell("hold_down", messages.halting(incident), "critical")
+    return Done("the halt is in force")
+
+
+async def stop_bot(run: Run) -> Outcome:
+    """Stops the bot with all its descendants.
+
+    Proves: no process of the bot is left and nothing brings it back. Leaves behind on failure: a bot that could not
+    be stopped, people paged, the registry untouched; the step is tried again.
+    """
+    world = run.world
+    stopped = await world.bot.stop(world.settings.bot.stop_timeout.total_seconds())
+    world.keep("bot", None)
+    if stopped.how != "was not running":
+        run.incident.facts.setdefault("stopped_at", world.now().isoformat())
+    detail = messages.stopped(stopped)
+    run.tell("stop_bot", messages.step(run.incident, detail, messages.unseen_orders(world.settings)))
+    return Done(detail)
+
+
+async def settle_orders(run: Run) -> Outcome:
+    """Says what is known of orders and positions on the exchange: nothing, which is never the same as flat.
+
+    Proves: nothing; people are asked to look (with the step before). Leaves behind: orders and positions as they are.
+    """
+    return Done(messages.unseen_orders(run.world.settings))
+
+
+async def roll_back(run: Run) -> Outcome:
+    """Makes the target the current version in the registry and in the links.
+
+    Proves: the registry was read back, the files verify, the links point right. Leaves behind on failure: the bot
+    stopped, the registry as it was; the next older good version is tried, without one the bot is halted.
+    """
+    incident, world = run.incident, run.world
+    adopted = _promoted_meanwhile(run)
+    if adopted is not None:
+        incident.target = adopted
+    elif current_version(world.registry) != incident.target or incident.target is None:
+        switched = await asyncio.to_thread(_switch, run)
+        if switched is None:
+            return Halt(messages.no_target(incident.from_version))
+        incident.target = switched
+    problem = await asyncio.to_thread(_unproven, run)
+    if problem is not None:
+        return OlderVersion(problem)
+    run.note(switched_to=incident.target, switched_at=world.now().isoformat())
+    checksum = str(world.registry.registry["models"][incident.target]["checksum"])
+    detail = messages.switched(incident, checksum)
+    run.tell("roll_back", messages.step(incident, detail))
+    return Done(detail, skip_to="close" if world.halted else None)
+
+
+def _promoted_meanwhile(run: Run) -> str | None:
+    """A third, sound version that a person promoted since the incident was opened: the person's word holds."""
+    registry, incident = run.world.registry, run.incident
+    current = current_version(registry)
+    if current is None or current in {incident.from_version, incident.target, *incident.tried}:
+        return None
+    return None if registry.is_quarantined(current) else current
+
+
+def _switch(run: Run) -> str | None:
+    """The registry's rollback, on the target that was chosen or, when that one fails now, on the next older one."""
+    incident, registry = run.incident, run.world.registry
+    reason = f"incident {incident.id}: {incident.reason}"
+    while True:
+        if incident.target is None:
+            incident.target = registry.target(exclude=incident.tried)
+            if incident.target is None:
+                return None
+        run.note()
+        try:
+            return registry.rollback(incident.target, reason=reason)
+        except RegistryError:
+            if current_version(registry) == incident.target:
+                raise
+            incident.tried.append(incident.target)
+            incident.target = None
+
+
+def _unproven(run: Run) -> str | None:
+    """What speaks against starting the bot on the target now, or None."""
+    registry, target = run.world.registry, run.incident.target
+    if target is None or current_version(registry) != target:
+        return f"the registry names {current_version(registry)} as current, not {target}"
+    if registry.is_quarantined(target):
+        return f"{target} is quarantined"
+    bad = [f"{a.path} is {a.state}" for a in registry.check(target) if a.state != "ok"]
+    if bad:
+        return f"{target} does not verify: {'; '.join(bad)}"
+    if not registry.links_right():
+        registry.sync_links()
+    return None if registry.links_right() else f"the links do not point to {target}"
+
+
+async def start_bot(run: Run) -> Outcome:
+    """Starts the bot on the target, after its files were verified once more.
+
+    Proves: the process is up and stays up for `stays_up_for` without a load error. Leaves behind on failure: a stopped
+    bot on a quarantined version; back to roll_back with the next older one, once.
+    """
+    world, incident = run.world, run.incident
+    if world.halted:
+        return Done("a halt is in force: the bot stays stopped", skip_to="close")
+    problem = await asyncio.to_thread(_unproven, run)
+    if problem is not None:
+        return OlderVersion(problem)
+    try:
+        running = await _started_or_found(run)
+    except BotError as error:
+        return Halt(f"the bot could not be started, which no other version would mend: {error}")
+    proof = _Proof(run, running)
+    until = world.clock.monotonic() + world.settings.bot.stays_up_for.total_seconds()
+    while world.clock.monotonic() < until:
+        state, why = proof.look()
+        if state == "wrong":
+            return OlderVersion(why)
+        await run.wait(LOOK_S)
+    return Done(f"started {incident.target}, pid {running.pid}")
+
+
+async def _started_or_found(run: Run) -> Running:
+    """The bot that this step started, also when the watchdog died right after it had."""
+    world, incident = run.world, run.incident
+    found = world.bot.find()
+    if found and incident.facts.get("starting"):
+        run.note(pid=found[0].pid)
+        world.remember_bot()
+        return found[0]
+    if found:
+        await world.bot.stop(world.settings.bot.stop_timeout.total_seconds())
+    run.note(starting=True, log_place=_end_of_log(world))
+    running = await world.bot.start()
+    world.remember_bot()
+    run.note(pid=running.pid)
+    return running
+
+
+def _end_of_log(world: World) -> dict[str, object]:
+    """Where the bot's log ends now: what is written from here on, was written after the start."""
+    follower = Follower(world.settings.bot.log)
+    while follower.read() or not follower.caught_up:
+        pass
+    place = follower.place.dump()
+    follower.close()
+    return place
+
+
+async def confirm_loaded(run: Run) -> Outcome:
+    """Reads in the bot's own log that it loaded the target.
+
+    Proves: the log names the version and shows no load error, within `start_timeout`. Leaves behind on failure: as
+    start_bot.
+    """
+    world, incident = run.world, run.incident
+    found = world.bot.find()
+    if not found:
+        return OlderVersion("the bot ended before it had proved what it loaded")
+    proof = _Proof(run, found[0])
+    until = world.clock.monotonic() + world.settings.bot.start_timeout.total_seconds()
+    while True:
+        state, why = proof.look()
+        if state == "proven":
+            run.note(monitor_from=world.now().isoformat())
+            run.tell(
+                "confirm_loaded",
+                messages.restarted(incident, why, world.settings.rollback.monitor_for, world.now()),
+            )
+            return Done(f"bot restarted on {incident.target}: {why}")
+        if state == "wrong":
+            return OlderVersion(why)
+        if world.clock.monotonic() >= until:
+            return OlderVersion(f"not proved within {messages.span(world.settings.bot.start_timeout)}: {why}")
+        await run.wait(LOOK_S)
+
+
+class _Proof:
+    """Follows the bot and its log since the start."""
+
+    def __init__(self, run: Run, running: Running) -> None:
+        world, incident = run.world, run.incident
+        registry, links = world.registry, world.settings.registry.links
+        target = str(incident.target)
+        names = [
+            names_of(version, registry.artifacts(version), {}) for version in registry.registry["models"]
+        ]
+        others = [name for name in names if name.version != target]
+        errors = load_error_rule(world.settings)
+        self._proof = LoadProof(
+            names_of(target, registry.artifacts(target), links),
+            others,
+            errors,
+            world.settings.bot.stays_up_for.total_seconds(),
+        )
+        self._world, self._running = world, running
+        place = incident.facts.get("log_place")
+        self._follower = Follower(world.settings.bot.log, Place.restore(place) if place else None)
+        self._parser = BotLogParser(world.settings.bot.tz)
+
+    def look(self) -> tuple[str, str]:
+        """The proof's state now; a bot that ended is as wrong as one that loaded the wrong version."""
+        world = self._world
+        alive = any(
+            (b.pid, b.started_ticks) == (self._running.pid, self._running.started_ticks)
+            for b in world.bot.find()
+        )
+        lines: list[LogLine] = []
+        while True:
+            lines += self._parser.feed(self._follower.read())
+            if self._follower.caught_up:
+                break
+        for line in [*lines, *self._parser.flush()]:
+            self._proof.observe(line, world.now())
+        state, why = self._proof.state(world.now())
+        if not alive and state != "wrong":
+            return "wrong", messages.ended(world.bot.exit_code(self._running), world.bot.output_tail(3))
+        return state, why
+
+
+async def monitor(run: Run) -> Outcome:
+    """Watches the restored version for `monitor_for`; a rule that fires meanwhile halts (the daemon's ticks see it).
+
+    Proves: nothing fired. Leaves behind on failure: a halted bot and people paged.
+    """
+    world = run.world
+    begin = messages.parse_time(run.incident.facts["monitor_from"])
+    while (rest := begin + world.settings.rollback.monitor_for - world.now()).total_seconds() > 0:
+        await run.wait(min(rest.total_seconds(), 1.0))
+    return Done(f"nothing fired for {messages.span(world.settings.rollback.monitor_for)}")
+
+
+async def close(run: Run) -> Outcome:
+    """Writes the report and sends the summary.
+
+    Proves: the report is on disk and the summary in the outbox. Leaves behind on failure: the step is tried again.
+    """
+    incident, world = run.incident, run.world
+    if incident.outcome is None:
+        incident.outcome = "halted" if incident.plan == "halt" or world.halted else "rolled_back"
+    steps = world.journal.steps(incident)
+    path = await asyncio.to_thread(
+        report.write_report, world.settings.state_dir, incident, steps, world.now(), world.redact
+    )
+    if incident.outcome != "refused":
+        urgent: messages.Severity = "critical" if incident.outcome == "halted" else "info"
+        run.tell("close", messages.summary(incident, world.now(), path), urgent)
+    incident.closed_at = world.now()
+    return Done(f"report: {path}")
+
+
+def current_version(registry: ModelRegistry) -> str | None:
+    """What registry.json names as current now (RegistryError when it cannot be read)."""
+    version: str | None = registry.read()["current_version"]
+    return version
+
+
+Step = Callable[[Run], Awaitable[Outcome]]
+
+ROLLBACK: tuple[Step, ...] = (
+    assess,
+    stop_bot,
+    settle_orders,
+    roll_back,
+    start_bot,
+    confirm_loaded,
+    monitor,
+    close,
+)
+HALT: tuple[Step, ...] = (hold_down, stop_bot, settle_orders, close)
+STEPS = {"rollback": ROLLBACK, "halt": HALT}
+
+STUCK = (BotError, RegistryError, OSError)
+"""What a step may meet that time or a person can mend: people are paged and the step is tried again."""

@@ -1,0 +1,292 @@
+"""One tick: collect new records, evaluate the rules, decide, act, say in one sentence how things stand."""
+
+import logging
+import sqlite3
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from triggers import Engine, GaveUp, Verdict
+from watchdog import keep_alive, messages
+from watchdog.bots.base import BotError
+from watchdog.collect import Collector
+from watchdog.conditions import Conditions
+from watchdog.decide import DAY, Decision, Situation, decide
+from watchdog.incidents import Incidents
+from watchdog.orders import ControlFolder
+from watchdog.rules import TRADE_RULES
+from watchdog.tell import Severity
+from watchdog.world import World
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks, judges and acts for one bot."""
+
+    def __init__(
+        self, world: World, collector: Collector, engine: Engine, incidents: Incidents, control: ControlFolder
+    ) -> None:
+        self._world, self._collector, self._engine = world, collector, engine
+        self._incidents, self._control = incidents, control
+        self._conditions = Conditions(world.journal, world.teller)
+        self._troubles: dict[str, tuple[str, Severity]] = {}
+        self._gave_up: str | None = None
+        self._started_once = False
+        self.verdicts: list[Verdict] = []
+
+    async def look(self) -> None:
+        """Collects and judges, and does nothing about it: for evidence."""
+        await self._collector.collect()
+        self.verdicts = self._judge(self._world.now())
+
+    async def tick(self) -> str:
+        """One look at everything; returns the sentence. Raises only what is a mistake of ours."""
+        self._troubles = {}
+        self._world.save_kept()
+        self._tell_clock_steps()
+        if (error := self._incidents.crashed()) is not None:
+            self._troubles["incident"] = (
+                f"a step failed in a way nobody expected ({error!r}); it is tried again",
+                "critical",
+            )
+        await self._collector.collect()
+        now = self._world.now()
+        self.verdicts = self._judge(now)
+        for kind, text in self._engine.notices():
+            self._world.teller.tell(f"notice-{kind}", text, "warning")
+        decision = decide(self.verdicts, self._situation(now))
+        decision = await self._look_after_bot(decision, now)
+        self._act(decision)
+        for name, text in self._collector.troubles.items():
+            self._troubles[name] = (text, "warning")
+        self._conditions.update(now, self._troubles)
+        sentence = self._sentence()
+        self._save(now, sentence)
+        return sentence
+
+    def tick_failed(self, error: BaseException) -> None:
+        """A tick ended with a mistake of ours: the next one comes all the same."""
+        log.error("a tick failed", exc_info=error)
+        self._world.teller.tell(
+            "tick-failed",
+            f"a look at the bot failed: {type(error).__name__}: {error}\nThe next one comes in time; if this goes on, the bot is not watched.",
+            "critical",
+        )
+
+    def ticks_missing(self, seconds: float) -> None:
+        """No tick came for so long; the ticking was started anew."""
+        self._world.teller.tell(
+            "ticks-missing",
+            f"the bot was not looked at for {seconds:.0f} s; the ticking was started anew",
+            "critical",
+        )
+
+    # -- judging
+
+    def _judge(self, now: datetime) -> list[Verdict]:
+        if not self._collector.caught_up or self._collector.deployment is None:
+            why = (
+                "the logs are still being read"
+                if self._collector.deployment
+                else "the registry names no current version"
+            )
+            return [Verdict(name, "no_data", None, None, why) for name in self._engine.names]
+        verdicts = self._engine.evaluate(now)
+        untrusted = self._collector.untrusted
+        if untrusted is None:
+            return verdicts
+        return [
+            replace(v, state="no_data", reason=untrusted) if v.name in TRADE_RULES else v for v in verdicts
+        ]
+
+    def _situation(self, now: datetime) -> Situation:
+        settings = self._world.settings
+        return Situation(
+            now=now,
+            actions={name: getattr(settings.triggers, name).action for name in self._engine.names},
+            cooldown=settings.rollback.cooldown,
+            max_per_day=settings.rollback.max_per_day,
+            rollbacks=self._world.journal.automatic_rollbacks(now - max(DAY, settings.rollback.cooldown)),
+            busy=self._incidents.busy,
+            monitoring=self._incidents.monitoring,
+            halted=self._world.halted is not None,
+            paused=self._control.paused() is not None,
+            observe=settings.mode == "observe",
+        )
+
+    # -- acting
+
+    def _act(self, decision: Decision) -> None:
+        version = self._collector.version
+        if decision.kind == "rollback":
+            self._incidents.open(
+                "rollback", decision.cause, _rules(decision), automatic=True, version=version
+            )
+        elif decision.kind == "halt":
+            why = f"{decision.cause} ({decision.why})" if decision.cause else decision.why
+            self._incidents.halt(why, _rules(decision), version)
+        elif decision.kind in {"alert", "wait"} and not self._world.halted:
+            for verdict in decision.verdicts:
+                self._troubles[f"rule-{verdict.name}"] = (
+                    messages.not_acted(verdict, decision, version),
+                    "critical",
+                )
+
+    async def _look_after_bot(self, decision: Decision, now: datetime) -> Decision:
+        """A bot that is down though nobody here stopped it, or up though it is halted."""
+        world = self._world
+        if world.settings.mode == "observe" or self._incidents.busy or world.hands.locked():
+            return decision
+        if world.halted:
+            await self._hold_down()
+            return decision
+        if self._collector.running:
+            self._started_once = True
+            return decision
+        if decision.kind in {"rollback", "halt"} or self._collector.deployment is None:
+            return decision
+        if self._control.paused() is not None:
+            self._troubles["bot-down"] = ("the bot is down; paused, so it is not started", "critical")
+            return decision
+        return await self._start_again(decision, now)
+
+    async def _hold_down(self) -> None:
+        if not self._collector.running:
+            return
+        async with self._world.hands:
+            found = self._collector.running[0]
+            try:
+                stopped = await self._world.bot.stop(self._world.settings.bot.stop_timeout.total_seconds())
+            except BotError as error:
+                self._troubles["brought-back"] = (
+                    f"somebody starts the halted bot again and again: {error}",
+                    "critical",
+                )
+                return
+            self._world.teller.tell(
+                "brought-back",
+                f"somebody started the halted bot (pid {found.pid}, {found.command}); {messages.stopped(stopped)}\n"
+                f"To let it run: `model-watchdog resume --reason ...`",
+                "critical",
+            )
+
+    async def _start_again(self, decision: Decision, now: datetime) -> Decision:
+        world, version = self._world, self._collector.version
+        obstacle = self._collector.obstacle()
+        if obstacle is not None:
+            self._troubles["bot-down"] = (
+                f"the bot is down and is not started on {version}: {obstacle}",
+                "critical",
+            )
+            return decision
+        restarts = self._restarts(now)
+        what = keep_alive.what_now(restarts, now, world.settings.bot.max_restarts)
+        if what == "give up":
+            return self._give_up(decision, now, len(restarts))
+        if what == "start":
+            async with world.hands:
+                if self._incidents.busy or world.halted:
+                    return decision
+                await self._start(restarts, now)
+        return decision
+
+    async def _start(self, restarts: list[datetime], now: datetime) -> None:
+        world = self._world
+        key = self._collector.deployment.key if self._collector.deployment else ""
+        if self._started_once or restarts:
+            restarts = [*restarts, now]
+            world.keep("restarts", {"key": key, "at": [at.isoformat() for at in restarts]})
+        ended = (
+            messages.how_it_ended(self._collector.exit_code, world.bot.output_tail(3))
+            if self._started_once
+            else ""
+        )
+        try:
+            running = await world.bot.start()
+        except BotError as error:
+            # Not the bot's doing, so it counts as no restart; every tick tries again.
+            world.keep("restarts", {"key": key, "at": [at.isoformat() for at in restarts if at != now]})
+            self._troubles["bot-down"] = (f"the bot is down and could not be started: {error}", "critical")
+            return
+        world.remember_bot()
+        self._started_once = True
+        count = (
+            f", restart {len(restarts)} of {world.settings.bot.max_restarts} in 10 min" if restarts else ""
+        )
+        world.teller.tell(
+            "bot-started",
+            f"the bot was down{ended} and was started on {self._collector.version} (pid {running.pid}{count})",
+            "warning" if restarts else "info",
+            coalesce=False,
+        )
+
+    def _give_up(self, decision: Decision, now: datetime, restarts: int) -> Decision:
+        """Too many restarts: a load error if the model was never loaded, else a halt."""
+        world, key = self._world, self._collector.deployment.key if self._collector.deployment else ""
+        acts = world.settings.triggers.load_error.enabled and world.settings.triggers.load_error.action != "alert"
+        if acts and not self._collector.loaded:
+            if self._gave_up != key:
+                self._gave_up = key
+                self._engine.observe(GaveUp(now, restarts, keep_alive.WITHIN.total_seconds() / 60))
+            return decision
+        minutes = keep_alive.WITHIN.total_seconds() / 60
+        return Decision(
+            "halt",
+            why=f"the bot ended by itself more than {restarts} times in {minutes:.0f} min, with its model loaded",
+        )
+
+    def _restarts(self, now: datetime) -> list[datetime]:
+        kept: dict[str, Any] = self._world.journal.get("restarts", {"key": None, "at": []})
+        key = self._collector.deployment.key if self._collector.deployment else ""
+        return (
+            keep_alive.recent([datetime.fromisoformat(at) for at in kept["at"]], now)
+            if kept["key"] == key
+            else []
+        )
+
+    # -- telling
+
+    def _tell_clock_steps(self) -> None:
+        for step in self._world.clock.take_steps():
+            self._world.teller.tell(
+                "clock-step",
+                f"the wall clock was stepped by {step.total_seconds():+.0f} s\n"
+                f"The rules go on as if it had not been; nothing is asked of you unless you did not expect it.",
+                "warning",
+            )
+
+    def _sentence(self) -> str:
+        version = self._collector.version or "no version"
+        halted = self._world.halted
+        incident = self._incidents.current
+        if incident is not None and incident.plan == "rollback":
+            doing = "monitoring" if incident.monitoring else f"rolling back ({incident.step})"
+            return f"{doing} {incident.target or version}, incident {incident.id}: {incident.reason}"
+        if halted is not None:
+            return f"halted since {halted['since'][:19]}: {halted['why']}"
+        numbers = ", ".join(text for text in map(messages.in_short, self.verdicts) if text)
+        state = "paused, watching" if self._control.paused() else "watching"
+        mode = " (observe)" if self._world.settings.mode == "observe" else ""
+        return f"{state} {version}{mode}: {numbers or 'no data yet'}"
+
+    def _save(self, now: datetime, sentence: str) -> None:
+        """What status shows, and the checkpoint: one transaction."""
+        journal = self._world.journal
+        tick = {
+            "at": now.isoformat(),
+            "sentence": sentence,
+            "triggers": [v.as_dict() for v in self.verdicts],
+            "rollback_target": self._collector.target,
+        }
+        try:
+            with journal.writing():
+                journal.put("tick", tick)
+                journal.put("conditions", self._conditions.dump())
+                journal.put("checkpoint", self._collector.checkpoint())
+        except sqlite3.Error as error:
+            log.critical("the journal cannot be written (%s): the watching goes on", error)
+
+
+def _rules(decision: Decision) -> str:
+    return "rule " + ", ".join(v.name for v in decision.verdicts) if decision.verdicts else "the watchdog"

@@ -1,0 +1,72 @@
+"""What the procedure acts on: handed in, so that each part can be the real one or one in memory."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from config import Settings
+from registry import ModelRegistry
+from watchdog.bots.base import BotControl
+from watchdog.clock import Clock
+from watchdog.interrupts import Interrupts
+from watchdog.journal import Journal
+from watchdog.tell import Teller
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class World:
+    """One bot and everything around it."""
+
+    settings: Settings
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]]
+    interrupts: Interrupts
+    journal: Journal
+    registry: ModelRegistry
+    bot: BotControl
+    teller: Teller
+    redact: Callable[[str], str]
+    """Takes the secrets out of what is written to disk."""
+    evidence: Callable[[], dict[str, Any]]
+    """What was seen until now: verdicts, the last trades, the tail of the log, the equity curve."""
+    hands: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever stops the bot, switches its version, or starts it."""
+    _unsaved: dict[str, Any] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        """Steady UTC."""
+        return self.clock.now()
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keeps a named value, also while the journal cannot be written: then in memory, and on disk at a later tick."""
+        self._unsaved[name] = value
+        self.save_kept()
+
+    def save_kept(self) -> None:
+        """Writes what could not be written before."""
+        try:
+            for name, value in list(self._unsaved.items()):
+                self.journal.put(name, value)
+                del self._unsaved[name]
+        except sqlite3.Error as error:
+            log.critical(
+                "the journal cannot be written (%s): kept in memory alone: %s",
+                error,
+                ", ".join(self._unsaved),
+            )
+
+    @property
+    def halted(self) -> dict[str, Any] | None:
+        """Why and since when the bot has to stay stopped, or None."""
+        found: dict[str, Any] | None = self._unsaved.get("halted", self.journal.get("halted"))
+        return found
+
+    def remember_bot(self) -> None:
+        """Keeps which process is the bot, so that the next start of the watchdog finds it again."""
+        self.keep("bot", self.bot.remember())
