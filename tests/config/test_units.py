@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.units import duration, share
@@ -47,6 +47,7 @@ def test_a_duration_of_absurdly_many_digits_is_too_long_and_no_overflow() -> Non
 
 
 @given(st.integers(0, 87600), st.sampled_from("smh"))
+@settings(deadline=None)
 def test_every_whole_duration_is_exact(number: int, unit: str) -> None:
     assert duration(f"{number}{unit}") == timedelta(seconds=number * {"s": 1, "m": 60, "h": 3600}[unit])
 
