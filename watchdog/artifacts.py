@@ -50,6 +50,9 @@ class _Hashed:
 class ArtifactWatch:
     """Remembers what was hashed when. `rehash_every_s`: also without a change; `settle_s`: see `check`."""
 
+    hashed_files: int = 0
+    """How often a file was hashed so far."""
+
     def __init__(
         self,
         rehash_every_s: float = 3600.0,
@@ -110,6 +113,7 @@ class ArtifactWatch:
             stat, digest = await asyncio.to_thread(_sha256, path, stop)
         finally:
             stop.set()  # a check that is cancelled leaves no thread reading on
+        self.hashed_files += 1
         fresh = abs(now.timestamp() - stat.ctime_ns / 1e9) < _FRESH_S
         self._hashed[path] = _Hashed(stat, digest, monotonic, fresh)
         return self._hashed[path]

@@ -32,6 +32,9 @@ class Garbled(msgspec.Struct, frozen=True):
     excerpt: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"line {self.line} that was read, {self.excerpt!r}: {self.reason}"
+
 
 class _Line(msgspec.Struct, gc=False):
     type: str | None = None
