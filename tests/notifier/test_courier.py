@@ -111,6 +111,15 @@ async def test_waits_start_over_after_a_success(outbox: Outbox, channel: MemoryC
     assert channel.headlines == ["one", "two"]
 
 
+async def test_the_waits_of_an_outage_are_told_for_a_person(outbox: Outbox, channel: MemoryChannel) -> None:
+    channel.script = [refused()]
+    desk = Desk(outbox, channel)
+    async with desk.running():
+        await desk.tell("one")
+        await desk.time.advance(1)
+    assert desk.problems[1] == "memory: works again after 1 s"
+
+
 def test_jitter_lengthens_a_wait() -> None:
     assert Backoff(jitter=lambda: 0.25).delay_s(3) == 5.0
     assert Backoff().delay_s(10_000) == 60.0
@@ -340,6 +349,16 @@ async def test_draining_does_not_wait_for_a_channel_that_a_person_must_mend(outb
         await settle()
         assert await draining
     assert console.headlines == ["one"]
+
+
+async def test_draining_is_never_done_while_nobody_knows(
+    path: Path, outbox: Outbox, channel: MemoryChannel
+) -> None:
+    desk = Desk(outbox, channel)
+    outbox.close()
+    draining = asyncio.create_task(desk.courier.drain(10))
+    await desk.time.advance(10)
+    assert not await draining
 
 
 async def test_draining_an_empty_outbox_is_done_at_once(outbox: Outbox, channel: MemoryChannel) -> None:

@@ -38,14 +38,14 @@ def test_every_alert_arrives_in_order_although_the_process_is_killed(tmp_path: P
             process = start(db, server)
             seen = len(server.calls)
             try:
-                server.wait_for_calls(seen + chance.randint(1, COUNT // KILLS))
+                server.wait_for_calls(seen + chance.randint(1, COUNT // KILLS), timeout_s=30)
                 time.sleep(chance.uniform(0.0, 0.012))  # somewhere in sending, waiting, or writing it down
             finally:
                 words = kill_and_read(process)
             acknowledged |= {int(word) for word in words if word.isdigit()}
         server.heal()
         process = start(db, server)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=60)
         assert output.split()[-1] == "done"
         acknowledged |= {int(word) for word in output.split() if word.isdigit()}
         messages = [(text.split("\n")[0], text.rpartition("#")[2]) for text in server.texts]

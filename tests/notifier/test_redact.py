@@ -6,7 +6,7 @@ import logging
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier import RedactingFormatter, Redactor, quiet_libraries
@@ -14,6 +14,7 @@ from notifier import RedactingFormatter, Redactor, quiet_libraries
 TOKEN = "123456789:AAF-abc_DEF1234567890abcdefghijklmnop"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF), min_size=4, max_size=40))
 def test_a_secret_is_hidden_in_every_form_it_is_written_in(secret: str) -> None:
     redact = Redactor([secret])

@@ -287,6 +287,20 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     await channel.aclose()
 
 
+async def test_a_chat_that_moves_on_and_on_is_set_up_wrong(
+    server: TelegramServer, channel: TelegramChannel
+) -> None:
+    for number in range(3):
+        server.fail_next("moved", chat_id=-1005 - number)
+    error = await failure(channel)
+    assert error.misconfigured
+
+
+async def test_me_takes_an_answer_of_another_shape(server: TelegramServer, channel: TelegramChannel) -> None:
+    server.fail_next("odd_result", method="getMe")
+    assert await channel.me() == "a bot without a user name"
+
+
 async def test_a_closed_channel_opens_again(server: TelegramServer, channel: TelegramChannel) -> None:
     await channel.send(PART)
     await channel.aclose()

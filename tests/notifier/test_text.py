@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier import Part, Pending
@@ -21,6 +21,7 @@ def pending(text: str, count: int = 1, minutes: int = 45, number: int = 12) -> P
     return Pending(number, "kind", "critical", text, count, AT, last_at)
 
 
+@settings(deadline=None)
 @given(nasty, st.integers(32, 120))
 @example("`<<<`", 32)  # over the limit by its tags alone
 def test_parts_rejoined_are_the_text_and_each_is_within_the_limit(text: str, limit: int) -> None:
@@ -30,6 +31,7 @@ def test_parts_rejoined_are_the_text_and_each_is_within_the_limit(text: str, lim
     assert len(pieces) == 1 or all(pieces)
 
 
+@settings(deadline=None)
 @given(nasty, st.integers(32, 120))
 def test_no_cut_falls_into_a_code_span_that_fits(text: str, limit: int) -> None:
     place, cuts = 0, set()
@@ -41,6 +43,7 @@ def test_no_cut_falls_into_a_code_span_that_fits(text: str, limit: int) -> None:
             assert not cuts & set(range(span.start() + 1, span.end())), (span, cuts)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("ab <>&`\n🚨"), max_size=60).map(lambda text: text * 120))
 def test_every_message_is_html_that_telegram_takes(text: str) -> None:
     for part in parts(pending(clean(text), count=3), icon="🚨"):
