@@ -80,3 +80,7 @@ class BotControl(Protocol):
     def output_tail(self, lines: int = 40) -> list[str]:
         """The last lines that the bot wrote to its standard output and error."""
         ...
+
+    def remember(self) -> tuple[int, int, str] | None:
+        """(pid, started_ticks, boot id) of the bot, to be kept so that a restarted watchdog finds it; None = down."""
+        ...

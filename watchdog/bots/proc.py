@@ -15,7 +15,7 @@ from pathlib import Path
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"})
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD of include/linux/sched.h
-_SECRET = re.compile(r"(?i)((?:token|secret|passw(?:or)?d|api[-_]?key)\S*?[=:\s]\s*)\S+|\b\d{6,}:[\w-]{30,}")
+_SECRET = re.compile(r"(?i)((?:token|secret|passw(?:or)?d|api[-_]?key)\S*?[=:\s]\s*)\S+|\d{6,}:[\w-]{30,}")
 
 
 @dataclass(frozen=True, slots=True)

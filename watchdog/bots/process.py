@@ -63,10 +63,7 @@ class ProcessBot:
 
         Workers that outlived a main process which crashed are not the bot: `start` and `stop` end them.
         """
-        table = proc.Table.read()
-        roots = [root for root in self._roots(table) if not self._is_left_over(root)]
-        self._known = (roots[0].pid, roots[0].started_ticks) if roots else None
-        return [self._running(root) for root in roots]
+        return self._look()[0]
 
     def remember(self) -> Remembered | None:
         """What to persist so that the bot is found again after a restart of the watchdog; None = down."""
@@ -77,13 +74,14 @@ class ProcessBot:
 
         A program that ends right after its start is no error here: `find` and `exit_code` tell.
         """
-        if running := self.find():
+        running, left_over = self._look()
+        if running:
             first = running[0]
             raise BotError(
                 f"the bot already runs as pid {first.pid} (`{first.command}`), started by "
                 f"{starter_of(first.pid).text}: nothing was started. Stop it first."
             )
-        if left_over := self._roots(proc.Table.read()):
+        if left_over:
             log.warning(
                 "ending what the dead bot left behind: pids %s", ", ".join(str(s.pid) for s in left_over)
             )
@@ -166,6 +164,14 @@ class ProcessBot:
         finally:
             tree.release()
         return tree
+
+    def _look(self) -> tuple[list[Running], list[proc.Stat]]:
+        """The roots of the bot, and apart from them what a dead one left behind."""
+        roots = self._roots(proc.Table.read())
+        left_over = [root for root in roots if self._is_left_over(root)]
+        running = [root for root in roots if root not in left_over]
+        self._known = (running[0].pid, running[0].started_ticks) if running else None
+        return [self._running(root) for root in running], left_over
 
     def _roots(self, table: proc.Table) -> list[proc.Stat]:
         """What is the bot's and has no ancestor that is: the one known from before first, then by age."""
