@@ -93,13 +93,16 @@ def launch(command: Sequence[str], directory: Path, output_fd: int, environment:
 def _why_not(command: Sequence[str], directory: Path, error: Exception) -> str:
     what = f"the bot cannot be started: `{proc.command_text(command)}` in {directory}"
     found = locate(command[0], directory)
-    if isinstance(error, FileNotFoundError) and found is None:
-        return f"{what}: there is no program {command[0]}. {_where_it_may_be(command[0], directory)}"
+    # A folder in the PATH that may not be read makes a missing program look like a forbidden one.
+    if isinstance(error, FileNotFoundError | PermissionError) and found is None:
+        who = proc.user_name(os.geteuid())
+        where = _where_it_may_be(command[0], directory)
+        return f"{what}: there is no program {command[0]} that {who} may run. {where}"
     if isinstance(error, FileNotFoundError) and found is not None:
         return f"{what}: {_missing_interpreter(found)}"
     if isinstance(error, PermissionError):
         return (
-            f"{what}: {found or command[0]} may not be executed by {proc.user_name(os.geteuid())}. "
+            f"{what}: {found} may not be executed by {proc.user_name(os.geteuid())}. "
             "Make it so (`chmod +x`, the rights of the folders above it, a mount with noexec), or name its "
             "interpreter in bot.process.command."
         )
@@ -113,17 +116,23 @@ def _why_not(command: Sequence[str], directory: Path, error: Exception) -> str:
 
 
 def _where_it_may_be(program: str, directory: Path) -> str:
-    venv = [p for p in (directory / ".venv/bin" / program, directory / "venv/bin" / program) if p.exists()]
-    python3 = locate("python3", directory) if program == "python" else None
-    for path in (*venv, python3):
-        if path:
+    elsewhere = [
+        f"./.venv/bin/{program}",
+        f"./venv/bin/{program}",
+        *(["python3"] if program == "python" else []),
+    ]
+    for candidate in elsewhere:
+        if path := locate(candidate, directory):
             return f"Did you mean {path}? Write its whole path into bot.process.command."
     return "Write its whole path into bot.process.command."
 
 
 def _missing_interpreter(path: Path) -> str:
-    with path.open("rb") as f:
-        first = f.readline(200).rstrip(b"\n")
+    try:
+        with path.open("rb") as f:
+            first = f.readline(200).rstrip(b"\n")
+    except OSError:  # a program may be executable and not readable
+        first = b""
     if first.startswith(b"#!"):
         return (
             f"its first line names an interpreter that does not exist: {first.decode('utf-8', 'replace')!r}. "

@@ -42,7 +42,7 @@ def locate(program: str, directory: Path) -> Path | None:
     """The file that executing `program` in `directory` would run, None if there is none."""
     if "/" in program:
         path = directory / program
-        return path if path.exists() else None
+        return path if os.access(path, os.F_OK) else None
     found = shutil.which(program)
     return Path(found) if found else None
 

@@ -108,7 +108,7 @@ async def test_a_missing_folder_is_said(zoo: Zoo) -> None:
 @pytest.mark.parametrize(
     ("content", "mode", "command", "says"),
     [
-        (None, 0, "./bot", r"there is no program \./bot\. Write its whole path"),
+        (None, 0, "./bot", r"there is no program \./bot that .* may run\. Write its whole path"),
         (None, 0, "no-such-trader", r"there is no program no-such-trader"),
         ("#!/no/such/python\n", 0o755, "./bot", r"an interpreter that does not exist: '#!/no/such/python'"),
         ("#!/bin/sh\r\n", 0o755, "./bot", r"does not exist: '#!/bin/sh\\r'.*sed -i"),
