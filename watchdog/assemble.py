@@ -58,12 +58,12 @@ class Parts:
 
 
 def locks(settings: Settings) -> list[Lock]:
-    """One watchdog a bot: by its state folder, and by its registry, since two that roll one registry back would go
-    two versions back."""
-    return [
-        Lock(settings.state_dir / "watchdog.lock"),
-        Lock(settings.registry.path / "registry.json.watchdog"),
-    ]
+    """One watchdog a bot, by its state folder, and one a registry: two that roll one registry back would go two
+    versions back. A watchdog that only observes needs no right to write into the registry's folder."""
+    held = [Lock(settings.state_dir / "watchdog.lock")]
+    if settings.mode == "act":
+        held.append(Lock(settings.registry.path / "registry.json.watchdog"))
+    return held
 
 
 def make_bot(settings: Settings, journal: Journal | None) -> BotControl:

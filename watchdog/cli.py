@@ -46,9 +46,15 @@ def fail(message: str, code: int) -> NoReturn:
 def load(file: Path | None) -> Settings:
     """The settings, or all that is wrong with them and exit 2."""
     try:
-        return config.load(config.find(file))
+        settings = config.load(config.find(file))
     except ConfigError as error:
         fail(str(error), 2)
+    if settings.bot.control != "process":
+        fail(
+            f"{settings.path}: bot.control: {settings.bot.control} is not in this version yet; only process is",
+            2,
+        )
+    return settings
 
 
 def say(text: str, style: str = "") -> None:
@@ -75,9 +81,13 @@ def check(config: ConfigFile = None) -> None:
 @app.command()
 def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """How things stand now."""
+    from watchdog.journal import JournalError
     from watchdog.status import look
 
-    found = look(load(config))
+    try:
+        found = look(load(config))
+    except JournalError as error:
+        fail(str(error), 1)
     if as_json:
         print(json.dumps(found.body, indent=1))  # noqa: T201
     else:

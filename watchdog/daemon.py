@@ -39,6 +39,8 @@ class Daemon:
         self._notify = notify
         self._load_again = load_again
         self._poll_s = parts.settings.poll_interval.total_seconds()
+        stop_s = parts.settings.bot.stop_timeout.total_seconds()
+        self._tick_timeout_s = max(TICK_TIMEOUT_S, 3 * self._poll_s) + stop_s
         self._stopping = asyncio.Event()
         self._scheduler: AsyncIOScheduler | None = None
         self._last_tick = time.monotonic()
@@ -57,6 +59,13 @@ class Daemon:
             (signal.SIGUSR2, functools.partial(self._signalled, "pause")),
         ):
             loop.add_signal_handler(number, what)
+        if self._notify.watchdog_s is not None and self._notify.watchdog_s < 3 * self._poll_s:
+            log.error(
+                "WatchdogSec is %.0f s and poll_interval %.0f s: systemd would kill this watchdog for being slow; "
+                "set WatchdogSec to three times poll_interval or more",
+                self._notify.watchdog_s,
+                self._poll_s,
+            )
         background = [loop.create_task(self._parts.courier.run()), loop.create_task(self._look_for_orders())]
         try:
             await self._carry_on()
@@ -92,7 +101,7 @@ class Daemon:
         self._scheduler = scheduler
 
     async def _tick(self) -> None:
-        async with asyncio.timeout(max(TICK_TIMEOUT_S, 3 * self._poll_s)):
+        async with asyncio.timeout(self._tick_timeout_s):
             sentence = await self._parts.watch.tick()
         self._last_tick = time.monotonic()
         if sentence != self._sentence:
@@ -114,7 +123,7 @@ class Daemon:
             wall, monotonic = time.time(), time.monotonic()
             stepped = abs((wall - self._clocks[0]) - (monotonic - self._clocks[1])) > SENTINEL_EVERY_S
             self._clocks = (wall, monotonic)
-            late = monotonic - self._last_tick > max(TICK_TIMEOUT_S, 3 * self._poll_s) + 2 * self._poll_s + 5
+            late = monotonic - self._last_tick > self._tick_timeout_s + 2 * self._poll_s + 5
             if stepped or late:
                 if late:
                     self._parts.watch.ticks_missing(monotonic - self._last_tick)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import sqlite3
 
+from registry import RegistryError
 from watchdog.incident import Incident, Plan
 from watchdog.interrupts import HandOver
 from watchdog.procedure import STEPS
@@ -35,14 +36,23 @@ class Incidents:
 
     def resume(self) -> None:
         """After a start: goes on with the incident that was open when the last watchdog ended."""
-        incident = self._world.journal.open_one()
+        world = self._world
+        incident = world.journal.open_one()
         if incident is None:
-            return
-        log.warning("incident %d is open at %s: going on with it", incident.id, incident.step)
-        asked = incident.facts.get("halt_asked")
-        if asked is not None and incident.plan == "rollback":
-            self._world.interrupts.ask_halt(asked["why"], asked["who"])
-        self._work(incident)
+            self._halt_that_came_late(next(iter(world.journal.incidents(1)), None))
+        elif world.settings.mode == "observe":
+            world.teller.tell(
+                "open-incident",
+                f"incident {incident.id} is open at {incident.step}, and mode is observe: it is not carried on. "
+                f"Look after the bot yourself, or set mode: act",
+                "critical",
+            )
+        else:
+            log.warning("incident %d is open at %s: going on with it", incident.id, incident.step)
+            asked = incident.facts.get("halt_asked")
+            if asked is not None and incident.plan == "rollback":
+                world.interrupts.ask_halt(asked["why"], asked["who"])
+            self._work(incident)
 
     def open(
         self,
@@ -51,14 +61,17 @@ class Incidents:
         by: str,
         *,
         automatic: bool,
-        version: str | None,
+        version: str | None = None,
         wanted: str | None = None,
     ) -> Incident:
-        """Opens an incident, on disk when this returns, and begins to work on it. One that is only monitored is
-        superseded. When the journal cannot be written the bot is halted all the same, in memory."""
+        """Opens an incident, on disk when this returns, and begins to work on it.
+
+        `version`: the one that was judged; default: the current one. An incident that is only monitored is
+        superseded. When the journal cannot be written the bot is halted all the same, in memory.
+        """
         world = self._world
-        first = STEPS[plan][0].__name__
-        now = world.now()
+        now, first = world.now(), STEPS[plan][0].__name__
+        version = version or self._current_version()
         try:
             with world.journal.writing():
                 self._supersede()
@@ -69,18 +82,18 @@ class Incidents:
             log.critical(
                 "the journal cannot be written (%s): the bot is halted, which needs no journal", error
             )
-            incident = Incident(
-                0,
-                "halt",
-                "hold_down",
-                f"{reason}. The journal cannot be written ({error})",
-                by,
-                automatic,
-                now,
-                version,
-            )
+            why = f"{reason}. The journal cannot be written ({error})"
+            incident = Incident(0, "halt", "hold_down", why, by, automatic, now, version)
         self._work(incident)
         return incident
+
+    def _current_version(self) -> str | None:
+        try:
+            version: str | None = self._world.registry.read()["current_version"]
+        except RegistryError as error:
+            log.error("%s", error)
+            return None
+        return version
 
     def _supersede(self) -> None:
         if self.current is None:
@@ -88,10 +101,10 @@ class Incidents:
         self.current.outcome, self.current.closed_at = "superseded", self._world.now()
         self._world.journal.save(self.current)
 
-    def halt(self, why: str, who: str, version: str | None) -> Incident:
+    def halt(self, why: str, who: str, *, automatic: bool) -> Incident:
         """Halts the bot: turns the open incident into a halt, or opens one."""
         if self.current is None:
-            return self.open("halt", why, who, automatic=not who, version=version)
+            return self.open("halt", why, who, automatic=automatic)
         incident = self.current
         if incident.plan == "rollback":
             incident.facts["halt_asked"] = {"why": why, "who": who}
@@ -101,6 +114,21 @@ class Incidents:
                 log.critical("the journal cannot be written (%s): the halt is obeyed all the same", error)
             self._world.interrupts.ask_halt(why, who)
         return incident
+
+    def _halt_that_came_late(self, incident: Incident | None) -> None:
+        """A halt that was asked for while the incident was being closed still counts."""
+        asked = None if incident is None or incident.plan == "halt" else incident.facts.get("halt_asked")
+        if (
+            asked is not None
+            and self._world.halted is None
+            and incident is not None
+            and not incident.facts.get("halt_done")
+        ):
+            incident.facts["halt_done"] = True
+            self._world.interrupts.obeyed()
+            with self._world.journal.writing():
+                self._world.journal.save(incident)
+                self.open("halt", asked["why"], asked["who"], automatic=False)
 
     def _work(self, incident: Incident) -> None:
         before, self.current = self._task, incident
@@ -115,6 +143,8 @@ class Incidents:
             await self._runner.carry_on(incident)
         if self.current is incident and not incident.open:
             self.current = None
+            if not self._world.interrupts.handing_over:
+                self._halt_that_came_late(incident)
 
     async def settle(self) -> None:
         """Waits until the running step has ended and the incident is closed or handed over."""

@@ -72,6 +72,7 @@ class Journal:
             self._db.row_factory = sqlite3.Row
             if read_only:
                 self._db.execute("PRAGMA query_only=1")
+                self._db.execute("SELECT 1 FROM named LIMIT 1")
             else:
                 self._prepare()
         except sqlite3.Error as error:

@@ -98,9 +98,7 @@ class Orders:
             return
         why = order.why or "no reason given"
         with self._world.journal.writing():
-            incident = self._incidents.open(
-                "rollback", why, order.who, automatic=False, version=self._collector.version, wanted=order.wanted
-            )
+            incident = self._incidents.open("rollback", why, order.who, automatic=False, wanted=order.wanted)
             self._world.journal.answer(number, f"incident {incident.id}")
 
     def _halt(self, number: int, order: Order) -> None:
@@ -109,7 +107,7 @@ class Orders:
             self._answer(number, order, "the bot is halted already")
             return
         with self._world.journal.writing():
-            incident = self._incidents.halt(why, order.who, self._collector.version)
+            incident = self._incidents.halt(why, order.who, automatic=False)
             self._world.journal.answer(number, f"incident {incident.id}")
 
     def _resume(self, number: int, order: Order) -> None:
@@ -128,16 +126,15 @@ class Orders:
             return
         with self._world.journal.writing():
             self._world.keep("halted", None)
+            self._world.keep("paused", None)
             if halted is not None:
                 self._collector.new_deployment_now()
-            self._control.unpause(self._world.now())
-            self._world.keep("paused", None)
-            done = (
-                "the halt is over: the bot is started once its files verify, and the rules begin anew"
-                if halted
-                else "the pause is over"
-            )
-            self._answer(number, order, done)
+            self._world.journal.answer(number, "obeyed")
+        self._control.unpause(self._world.now())
+        done = "the pause is over: the watchdog acts again"
+        if halted is not None:
+            done = "the halt is over: the bot is started once its files verify, and the rules begin anew"
+        self._answer(number, order, done)
 
     def _answer(self, number: int, order: Order, answer: str, severity: Severity = "info") -> None:
         try:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import time
-from datetime import UTC, datetime
 from typing import Literal
 
 from rich.console import Console
@@ -62,6 +61,9 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
 
 def order(settings: Settings, what: What, who: str, reason: str, to: str | None, out: Console) -> int:
     """Gives the order and follows it to where the bot is safe; 1 when it was refused or the bot ended up halted."""
+    if settings.mode == "observe" and what in {"rollback", "halt"}:
+        why = f"mode is observe in {settings.path}: the watchdog does not touch the bot; set mode: act"
+        return _say(out, f"refused: {why}", "red", 1)
     daemon = locks(settings)[0].holder()
     control = ControlFolder(settings.control_dir)
     try:
@@ -183,11 +185,6 @@ async def _carry_out(parts: Parts, what: What, who: str, reason: str, to: str | 
     courier = loop.create_task(parts.courier.run())
     try:
         await parts.watch.look()
-        parts.incidents.resume()
-        if parts.incidents.current is not None:
-            _say(
-                out, f"incident {parts.incidents.current.id} is still open; it is carried on first", "yellow"
-            )
         incident = await _one_incident(parts, what, who, reason, to, out)
         await parts.incidents.settle()
         return _end(incident, what, out)
@@ -203,32 +200,31 @@ async def _one_incident(
     parts: Parts, what: What, who: str, reason: str, to: str | None, out: Console
 ) -> Incident:
     incidents, journal = parts.incidents, parts.world.journal
-    if what == "rollback" and incidents.busy:
-        await incidents.settle()
-    version = parts.collector.deployment.version if parts.collector.deployment else None
     why = reason or "no reason given"
+    incidents.resume()
     if what == "halt":
-        incident = incidents.halt(why, who, version)
-    else:
-        incident = incidents.open("rollback", why, who, automatic=False, version=version, wanted=to)
-    shown, told = 0, False
-    while incident.open and incidents.current is incident and not parts.world.interrupts.handing_over:
-        shown = _show_steps(journal, incident, shown, out)
-        if incident.monitoring and not told:
-            told = True
-            rest = messages.span(parts.settings.rollback.monitor_for)
-            _say(
-                out,
-                f"{datetime.now(UTC):%H:%M:%S}  bot restarted on {incident.target}; watching it for {rest} (Ctrl+C: leave that to the daemon)",
-                "green",
-            )
-        if incident.monitoring:
-            await parts.watch.tick()
-        await asyncio.sleep(
-            FOLLOW_EVERY_S
-            if not incident.monitoring
-            else min(1.0, parts.settings.poll_interval.total_seconds())
+        incident = incidents.halt(why, who, automatic=False)
+    elif incidents.busy and incidents.current is not None:
+        incident = incidents.current
+        _say(
+            out,
+            f"incident {incident.id} is still open at {incident.step}; it is carried on instead",
+            "yellow",
         )
+    else:
+        incident = incidents.open("rollback", why, who, automatic=False, wanted=to)
+    shown, told = 0, False
+    while incidents.current is incident and not parts.world.interrupts.handing_over:
+        shown = _show_steps(journal, incident, shown, out)
+        if incident.monitoring:
+            if not told:
+                rest = messages.span(parts.settings.rollback.monitor_for)
+                _say(
+                    out, f"watching it for {rest}, in this terminal; Ctrl+C leaves that to the daemon's next start", "green"
+                )  # fmt: skip
+                told = True
+            await parts.watch.tick()
+        await asyncio.sleep(FOLLOW_EVERY_S)
     await incidents.settle()
     _show_steps(journal, incident, shown, out)
     return incident

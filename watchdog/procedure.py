@@ -26,6 +26,8 @@ from watchdog.proof import LoadProof, names_of
 from watchdog.rules import load_error_rule
 from watchdog.world import World
 
+SWITCH_AGAIN = 3
+
 LOOK_S = 0.2
 """How often a waiting step looks at the bot and its log."""
 
@@ -82,6 +84,12 @@ async def assess(run: Run) -> Outcome:
     Proves: a target exists and verifies. Leaves behind on failure: nothing was touched; the bot is halted.
     """
     incident, registry = run.incident, run.world.registry
+    current = current_version(registry)
+    if incident.automatic and current != incident.from_version:
+        incident.outcome = "superseded"
+        return Done(
+            f"{incident.from_version} was judged, but {current} was promoted meanwhile", skip_to="close"
+        )
     if incident.wanted is not None:
         refusal = await asyncio.to_thread(registry.why_not, incident.wanted)
         if refusal is not None:
@@ -224,6 +232,8 @@ async def start_bot(run: Run) -> Outcome:
     world, incident = run.world, run.incident
     if world.halted:
         return Done("a halt is in force: the bot stays stopped", skip_to="close")
+    if current_version(world.registry) != incident.target:
+        return _switched_back(run)
     problem = await asyncio.to_thread(_unproven, run)
     if problem is not None:
         return OlderVersion(problem)
@@ -239,6 +249,16 @@ async def start_bot(run: Run) -> Outcome:
             return OlderVersion(why)
         await run.wait(LOOK_S)
     return Done(f"started {incident.target}, pid {running.pid}")
+
+
+def _switched_back(run: Run) -> Outcome:
+    """Something made another version current after the switch (a deployment pipeline, say): switch again, not for ever."""
+    times = run.incident.facts.get("switched_back", 0) + 1
+    what = f"after the rollback something made {current_version(run.world.registry)} current again"
+    if times > SWITCH_AGAIN:
+        return Halt(f"{what}, {times} times; stop whatever deploys it")
+    run.note(switched_back=times)
+    return Done(f"{what}; switching once more", skip_to="roll_back")
 
 
 async def _started_or_found(run: Run) -> Running:
@@ -363,7 +383,7 @@ async def close(run: Run) -> Outcome:
     path = await asyncio.to_thread(
         report.write_report, world.settings.state_dir, incident, steps, world.now(), world.redact
     )
-    if incident.outcome != "refused":
+    if incident.outcome not in {"refused", "superseded"}:
         urgent: messages.Severity = "critical" if incident.outcome == "halted" else "info"
         run.tell("close", messages.summary(incident, world.now(), path), urgent)
     incident.closed_at = world.now()

@@ -68,6 +68,8 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
         "|---|---|---|---|---|",
     ]
     for row in steps:
+        if row.step == "close" and row.result is None:
+            continue  # it is writing this
         took = "" if row.ended_at is None else f"{(row.ended_at - row.began_at).total_seconds():.2f} s"
         detail = (row.detail or "").replace("|", "\\|").replace("\n", " ")
         name = row.step if row.attempt == 1 else f"{row.step} (attempt {row.attempt})"

@@ -84,8 +84,9 @@ class Runner:
             return outcome
         except (*STUCK, sqlite3.Error) as error:
             outcome = self._in_trouble(incident, error)
-        self._advance(run, outcome)
         said = outcome.detail if isinstance(outcome, Done) else outcome.why
+        log.info("incident %d: %s: %s", incident.id, incident.step, said)
+        self._advance(run, outcome)
         if not self._end(row, incident, type(outcome).__name__.lower(), said):
             incident.closed_at = None  # a closing that is not on disk has not happened
         return outcome
@@ -106,7 +107,6 @@ class Runner:
     def _end(self, row: int | None, incident: Incident, result: str, detail: str) -> bool:
         """Journals after the step; False when the disk refuses. The step is then run again after a crash, which it
         was made for."""
-        log.info("incident %d: %s: %s", incident.id, result, detail)
         try:
             self.world.journal.end(row, incident, result, detail, self.world.now())
         except sqlite3.Error as error:

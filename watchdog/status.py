@@ -14,7 +14,7 @@ from registry import ModelRegistry, RegistryError
 from watchdog.assemble import journal_path, locks, make_bot
 from watchdog.clock import utc_now
 from watchdog.incident import Incident
-from watchdog.journal import Journal, JournalError
+from watchdog.journal import Journal
 from watchdog.orders import ControlFolder
 
 
@@ -28,11 +28,9 @@ class Status:
 
 
 def look(settings: Settings) -> Status:
-    """Looks at everything once. Changes nothing."""
-    try:
-        journal: Journal | None = Journal(journal_path(settings), read_only=True)
-    except JournalError:
-        journal = None
+    """Looks at everything once. Changes nothing. JournalError when there is a journal that cannot be read."""
+    path = journal_path(settings)
+    journal = Journal(path, read_only=True) if path.exists() else None
     try:
         return _look(settings, journal)
     finally:
@@ -108,7 +106,10 @@ def _model(settings: Settings, journal: Journal | None) -> tuple[str | None, str
     if found.since is None:
         kept = journal and journal.get("deployment")
         return found.version, kept["since"] if kept else None, None
-    at = datetime.fromisoformat(found.since)
+    try:
+        at = datetime.fromisoformat(found.since)
+    except ValueError:
+        return found.version, None, f"the registry's history holds {found.since!r} in place of a time"
     return (
         found.version,
         (at if at.tzinfo else at.replace(tzinfo=settings.bot.tz)).astimezone(UTC).isoformat(),

@@ -33,6 +33,7 @@ class Watch:
         self._troubles: dict[str, tuple[str, Severity]] = {}
         self._gave_up: str | None = None
         self._started_once = False
+        self._key: str | None = None
         self.verdicts: list[Verdict] = []
 
     async def look(self) -> None:
@@ -108,12 +109,18 @@ class Watch:
             cooldown=settings.rollback.cooldown,
             max_per_day=settings.rollback.max_per_day,
             rollbacks=self._world.journal.automatic_rollbacks(now - max(DAY, settings.rollback.cooldown)),
-            busy=self._incidents.busy,
+            busy=self._incidents.busy or self._outrun,
             monitoring=self._incidents.monitoring,
             halted=self._world.halted is not None,
             paused=self._control.paused() is not None,
             observe=settings.mode == "observe",
         )
+
+    @property
+    def _outrun(self) -> bool:
+        """The incident switched the version while this tick was still collecting: what it collected is of the old one."""
+        incident = self._incidents.current
+        return incident is not None and incident.monitoring and incident.target != self._collector.version
 
     # -- acting
 
@@ -125,7 +132,7 @@ class Watch:
             )
         elif decision.kind == "halt":
             why = f"{decision.cause} ({decision.why})" if decision.cause else decision.why
-            self._incidents.halt(why, _rules(decision), version)
+            self._incidents.halt(why, _rules(decision), automatic=True)
         elif decision.kind in {"alert", "wait"} and not self._world.halted:
             for verdict in decision.verdicts:
                 self._troubles[f"rule-{verdict.name}"] = (
@@ -141,6 +148,7 @@ class Watch:
         if world.halted:
             await self._hold_down()
             return decision
+        self._notice_deployment()
         if self._collector.running:
             self._started_once = True
             return decision
@@ -150,6 +158,12 @@ class Watch:
             self._troubles["bot-down"] = ("the bot is down; paused, so it is not started", "critical")
             return decision
         return await self._start_again(decision, now)
+
+    def _notice_deployment(self) -> None:
+        """The first start in a deployment is no restart."""
+        key = self._collector.deployment and self._collector.deployment.key
+        if key != self._key:
+            self._key, self._started_once = key, False
 
     async def _hold_down(self) -> None:
         if not self._collector.running:
@@ -224,7 +238,10 @@ class Watch:
     def _give_up(self, decision: Decision, now: datetime, restarts: int) -> Decision:
         """Too many restarts: a load error if the model was never loaded, else a halt."""
         world, key = self._world, self._collector.deployment.key if self._collector.deployment else ""
-        acts = world.settings.triggers.load_error.enabled and world.settings.triggers.load_error.action != "alert"
+        acts = (
+            world.settings.triggers.load_error.enabled
+            and world.settings.triggers.load_error.action != "alert"
+        )
         if acts and not self._collector.loaded:
             if self._gave_up != key:
                 self._gave_up = key
