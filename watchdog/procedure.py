@@ -83,6 +83,13 @@ async def assess(run: Run) -> Outcome:
 
     Proves: a target exists and verifies. Leaves behind on failure: nothing was touched; the bot is halted.
     """
+    try:
+        return await _assess(run)
+    except RegistryError as error:
+        return Halt(f"without a registry that can be read there is nothing to roll back to: {error}")
+
+
+async def _assess(run: Run) -> Outcome:
     incident, registry = run.incident, run.world.registry
     current = current_version(registry)
     if incident.automatic and current != incident.from_version:
@@ -90,24 +97,22 @@ async def assess(run: Run) -> Outcome:
         return Done(
             f"{incident.from_version} was judged, but {current} was promoted meanwhile", skip_to="close"
         )
-    if incident.wanted is not None:
+    if incident.wanted is None:
+        incident.target = await asyncio.to_thread(registry.target, exclude=incident.tried)
+    else:
         refusal = await asyncio.to_thread(registry.why_not, incident.wanted)
         if refusal is not None:
             incident.outcome = "refused"
             run.tell("assess", messages.order_refused(incident, refusal), "warning")
             return Done(refusal, skip_to="close")
         incident.target = incident.wanted
-    else:
-        incident.target = await asyncio.to_thread(registry.target, exclude=incident.tried)
     if incident.target is None:
         return Halt(messages.no_target(incident.from_version))
-    run.tell(
-        "assess",
-        messages.rolling_back(incident, run.world.now()),
-        "critical" if incident.automatic else "warning",
-    )
+    severity: messages.Severity = "critical" if incident.automatic else "warning"
+    run.tell("assess", messages.rolling_back(incident, run.world.now()), severity)
+    evidence = run.world.evidence()
     saved = await asyncio.to_thread(
-        report.save_evidence, run.world.settings.state_dir, incident, run.world.evidence(), run.world.redact
+        report.save_evidence, run.world.settings.state_dir, incident, evidence, run.world.redact
     )
     return Done(f"rolling back to {incident.target}, whose files verify; {saved}")
 
@@ -202,8 +207,8 @@ def _switch(run: Run) -> str | None:
         try:
             return registry.rollback(incident.target, reason=reason)
         except RegistryError:
-            if current_version(registry) == incident.target:
-                raise
+            if registry.why_not(incident.target) is None:
+                raise  # the target is good: the disk, or a lock, is in the way, and no other version would mend that
             incident.tried.append(incident.target)
             incident.target = None
 

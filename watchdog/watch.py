@@ -161,7 +161,7 @@ class Watch:
 
     def _notice_deployment(self) -> None:
         """The first start in a deployment is no restart."""
-        key = self._collector.deployment and self._collector.deployment.key
+        key = None if self._collector.deployment is None else self._collector.deployment.key
         if key != self._key:
             self._key, self._started_once = key, False
 
