@@ -20,6 +20,7 @@ from watchdog import messages
 from watchdog.artifacts import ArtifactWatch
 from watchdog.bot_log import BotLogParser
 from watchdog.bots.base import BotControl, Running
+from watchdog.bots.starter import who_started
 from watchdog.clock import LIVE, Clock
 from watchdog.follow import Follower
 from watchdog.journal import Journal
@@ -227,6 +228,7 @@ class Collector:
         self.running = self._bot.find()
         main = self.running[0] if self.running else None
         known = None if main is None else (main.pid, main.started_ticks)
+        self._trouble("two-bots", self._two_bots())
         if known == self._known:
             self._known_running = main
             return
@@ -236,13 +238,12 @@ class Collector:
         if main is not None:
             yield BotStarted(main.started_at(now))
         self._known, self._known_running = known, main
-        if len(self.running) > 1:
-            pids = ", ".join(str(r.pid) for r in self.running)
-            self.troubles["two-bots"] = (
-                f"{len(self.running)} bots are running at once (pids {pids}); end all but one"
-            )
-        else:
-            self.troubles.pop("two-bots", None)
+
+    def _two_bots(self) -> str | None:
+        if len(self.running) < 2:  # noqa: PLR2004
+            return None
+        each = ", ".join(f"pid {r.pid} started by {who_started(r.pid)}" for r in self.running)
+        return f"{len(self.running)} bots are running at once ({each}); end all but one"
 
     # -- logs
 
@@ -412,9 +413,7 @@ class Collector:
             self.target = task.result()
             self._trouble(
                 "no-target",
-                None
-                if self.target
-                else messages.no_target_ahead(self.version),
+                None if self.target else messages.no_target_ahead(self.version),
             )
 
     async def _find_target(self) -> str | None:

@@ -22,6 +22,7 @@ from watchdog.sdnotify import SdNotify
 
 log = logging.getLogger(__name__)
 
+TICK = "tick"
 ORDERS_EVERY_S = 0.25
 SENTINEL_EVERY_S = 1.0
 TICK_TIMEOUT_S = 60.0
@@ -46,6 +47,7 @@ class Daemon:
         self._last_tick = time.monotonic()
         self._clocks = (time.time(), time.monotonic())
         self._sentence = ""
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.reloaded: Settings | None = None
 
     async def run(self) -> None:
@@ -66,16 +68,17 @@ class Daemon:
                 self._notify.watchdog_s,
                 self._poll_s,
             )
-        background = [loop.create_task(self._parts.courier.run()), loop.create_task(self._look_for_orders())]
+        self._start("courier")
+        self._start("orders")
         try:
             await self._carry_on()
             if not self._stopping.is_set():
                 self._notify.ready("started")
                 self._start_scheduler()
-                background.append(loop.create_task(self._sentinel()))
+                self._start("sentinel")
                 await self._stopping.wait()
         finally:
-            await self._hand_over(background)
+            await self._hand_over()
 
     async def _carry_on(self) -> None:
         """Brings an open incident to where the bot is safe, before the first tick."""
@@ -96,7 +99,9 @@ class Daemon:
         scheduler.add_listener(
             self._scheduler_event, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
         )
-        scheduler.add_job(self._tick, "interval", seconds=self._poll_s, next_run_time=datetime.now(UTC))
+        scheduler.add_job(
+            self._tick, "interval", id=TICK, seconds=self._poll_s, next_run_time=datetime.now(UTC)
+        )
         scheduler.start()
         self._scheduler = scheduler
 
@@ -111,26 +116,48 @@ class Daemon:
         self._notify.watchdog()
 
     def _scheduler_event(self, event: JobExecutionEvent) -> None:
-        if event.code == EVENT_JOB_ERROR:
-            self._parts.watch.tick_failed(event.exception)
-        else:
+        if event.code != EVENT_JOB_ERROR:
             log.warning("a tick was late: the one before is still running, or the machine was busy")
+        elif not isinstance(event.exception, asyncio.CancelledError):
+            self._parts.watch.tick_failed(event.exception)
 
     async def _sentinel(self) -> None:
-        """Notices a tick that does not come, and a wall clock that was stepped (the scheduler goes by it)."""
+        """Notices ticks that do not come, a wall clock that was stepped (the scheduler goes by it), and parts of the
+        daemon that ended with a mistake of ours."""
         while True:
             await asyncio.sleep(SENTINEL_EVERY_S)
             wall, monotonic = time.time(), time.monotonic()
             stepped = abs((wall - self._clocks[0]) - (monotonic - self._clocks[1])) > SENTINEL_EVERY_S
             self._clocks = (wall, monotonic)
-            late = monotonic - self._last_tick > self._tick_timeout_s + 2 * self._poll_s + 5
-            if stepped or late:
-                if late:
-                    self._parts.watch.ticks_missing(monotonic - self._last_tick)
-                    self._last_tick = monotonic
-                if self._scheduler is not None and self._scheduler.running:
-                    self._scheduler.shutdown(wait=False)
+            missing_s = monotonic - self._last_tick
+            if missing_s > self._tick_timeout_s + 2 * self._poll_s + 5:
+                self._parts.watch.ticks_missing(missing_s)
+                self._last_tick = monotonic
+                self._stop_scheduler()
                 self._start_scheduler()
+            elif stepped and self._scheduler is not None:
+                self._scheduler.modify_job(TICK, next_run_time=datetime.now(UTC))
+            self._revive()
+
+    def _revive(self) -> None:
+        for name, task in list(self._tasks.items()):
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                log.error("the daemon's %s ended; it is started anew", name, exc_info=error)
+                self._parts.watch.part_ended(name, error)
+                self._start(name)
+
+    def _start(self, name: str) -> None:
+        make = {
+            "courier": self._parts.courier.run,
+            "orders": self._look_for_orders,
+            "sentinel": self._sentinel,
+        }
+        self._tasks[name] = asyncio.get_running_loop().create_task(make[name](), name=name)
+
+    def _stop_scheduler(self) -> None:
+        if self._scheduler is not None and self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
 
     # -- orders
 
@@ -154,16 +181,15 @@ class Daemon:
             self._parts.world.interrupts.ask_hand_over()
             self._stopping.set()
 
-    async def _hand_over(self, background: list[asyncio.Task[None]]) -> None:
+    async def _hand_over(self) -> None:
         """Finishes the running step, sends what can be sent, leaves the bot alone."""
         if self.reloaded is None:
             self._notify.stopping()
-        if self._scheduler is not None and self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+        self._stop_scheduler()
         await self._parts.incidents.settle()
         await self._parts.courier.drain(timeout_s=DRAIN_S)
-        for task in background:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._parts.courier.aclose()
         self._parts.close()

@@ -70,4 +70,4 @@ def set_up(secrets: Sequence[str], level: int = logging.INFO) -> None:
     root.addHandler(handler)
     root.setLevel(level)
     quiet_libraries()
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

@@ -45,6 +45,7 @@ class Watch:
         """One look at everything; returns the sentence. Raises only what is a mistake of ours."""
         self._troubles = {}
         self._world.save_kept()
+        self._world.bot.trim_output()
         self._tell_clock_steps()
         if (error := self._incidents.crashed()) is not None:
             self._troubles["incident"] = (
@@ -81,6 +82,12 @@ class Watch:
             "ticks-missing",
             f"the bot was not looked at for {seconds:.0f} s; the ticking was started anew",
             "critical",
+        )
+
+    def part_ended(self, name: str, error: BaseException | None) -> None:
+        """A part of the daemon ended with a mistake of ours and was started anew."""
+        self._world.teller.tell(
+            "part-ended", f"the watchdog's {name} ended ({error!r}) and was started anew", "critical"
         )
 
     # -- judging
@@ -301,6 +308,8 @@ class Watch:
                 journal.put("tick", tick)
                 journal.put("conditions", self._conditions.dump())
                 journal.put("checkpoint", self._collector.checkpoint())
+                if self._collector.running:
+                    journal.put("bot", self._world.bot.remember())  # a bot that daemonises changes its pid
         except sqlite3.Error as error:
             log.critical("the journal cannot be written (%s): the watching goes on", error)
 

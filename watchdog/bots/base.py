@@ -84,3 +84,7 @@ class BotControl(Protocol):
     def remember(self) -> tuple[int, int, str] | None:
         """(pid, started_ticks, boot id) of the bot, to be kept so that a restarted watchdog finds it; None = down."""
         ...
+
+    def trim_output(self) -> None:
+        """Keeps what the bot wrote to its standard output from filling the disk; to be called now and then."""
+        ...
