@@ -19,7 +19,7 @@ def register(data: Data, version: str, entry: Data) -> None:
 
 def promote(data: Data, version: str, metrics: Mapping[str, Any], at: str) -> None:
     """The version before is archived; promoted anew, a version names the one before it, never itself."""
-    left = data["current_version"]
+    left = data["current_version"] or None
     previous = left if left != version else next(iter(current_before(data["history"], version)), None)
     if _status(data, left) != "quarantined":
         _set_status(data, left, "archived")
@@ -30,7 +30,7 @@ def promote(data: Data, version: str, metrics: Mapping[str, Any], at: str) -> No
 
 
 def roll_back(data: Data, version: str, reason: str | None, at: str) -> None:
-    left = data["current_version"]
+    left = data["current_version"] or None
     _set_status(data, left, "quarantined")
     _set_status(data, version, "production")
     data["current_version"] = version

@@ -41,7 +41,7 @@ def switches(history: Sequence[Any]) -> Iterator[Switch]:
         version = _name(event.get("version"))
         if version is None:
             continue
-        left = _name(event.get("from")) or _name(event.get("previous_version")) or current
+        left = _left(event, current)
         yield Switch(version, left if left != version else None, event)
         current = version
 
@@ -80,6 +80,12 @@ def deployment(history: Sequence[Any], current: str) -> Deployment:
     newest = next(reversed(list(switches(history))), None)
     since = newest.event.get("timestamp") if newest and newest.version == current else None
     return Deployment(current, since if isinstance(since, str) else None)
+
+
+def _left(event: dict[str, Any], current: str | None) -> str | None:
+    if "from" in event:
+        return _name(event["from"])  # ours, where null means that no version was current
+    return _name(event.get("previous_version")) or current
 
 
 def _name(value: object) -> str | None:

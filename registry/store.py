@@ -108,10 +108,12 @@ class Store:
             except OSError as error:
                 raise self._system_error("cannot be read", error) from error
             try:
-                return self._shaped(self._parsed(text)), stamp
+                data = self._parsed(text)
             except RegistryError:
                 if self._monotonic() >= deadline:
                     raise
+            else:
+                return self._shaped(data), stamp
             self._sleep(_PAUSE_S)
 
     def _parsed(self, text: bytes) -> object:
