@@ -1,4 +1,4 @@
-"""`check`: walks through everything that a rollback needs, before it is needed, and says how to mend what is not good."""
+"""`check`: walks through all that a rollback needs, before it is needed, and says how to mend what is not good."""
 
 import asyncio
 import importlib.metadata
@@ -326,7 +326,10 @@ def _name_clash(_: Settings) -> Iterator[Finding]:
         yield Finding("import name", "good", f"`watchdog` is ours ({Path(__file__).parent})")
         return
     yield Finding(
-        "import name", "bad", f"the unrelated package watchdog {other.version} is installed in the same environment and has the same import name",
+        "import name",
+        "bad",
+        f"the unrelated package watchdog {other.version} is installed in the same environment and has the same "
+        f"import name",
         "install model-watchdog into an environment of its own",
     )  # fmt: skip
 

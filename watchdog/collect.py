@@ -240,7 +240,7 @@ class Collector:
         self._known, self._known_running = known, main
 
     def _two_bots(self) -> str | None:
-        if len(self.running) < 2:  # noqa: PLR2004
+        if len(self.running) < 2:
             return None
         each = ", ".join(f"pid {r.pid} started by {who_started(r.pid)}" for r in self.running)
         return f"{len(self.running)} bots are running at once ({each}); end all but one"
@@ -328,8 +328,8 @@ class Collector:
         if self._ahead < AHEAD:
             return None
         return (
-            f"{self._settings.trade_log.path}: the newest records are {span(self._ahead_by)} ahead of the clock, so the trade rules "
-            f"do not judge; check `bot.timezone` ({self._settings.bot.timezone}) and the bot's clock"
+            f"{self._settings.trade_log.path}: the newest records are {span(self._ahead_by)} ahead of the clock, so "
+            f"the trade rules do not judge; check `bot.timezone` ({self._settings.bot.timezone}) and the bot's clock"
         )
 
     @property
@@ -344,7 +344,8 @@ class Collector:
         quiet = now - reference
         self._trouble(
             "trade-log-stale",
-            f"{self._settings.trade_log.path}: nothing new for {span(quiet)} (limit {span(stale_after)}); is the bot trading?"
+            f"{self._settings.trade_log.path}: nothing new for {span(quiet)} (limit {span(stale_after)}); "
+            f"is the bot trading?"
             if quiet > stale_after
             else None,
         )
@@ -390,7 +391,10 @@ class Collector:
                 or "the registry was not read yet"
             )
         if self._registry.is_quarantined(self.deployment.version):
-            return "it is quarantined: it was rolled back from. Promote a good version, or promote this one to release it"
+            return (
+                "it is quarantined: it was rolled back from. Promote a good version, or promote this one to "
+                "release it"
+            )
         bad = [f"{check.path} is {check.state}" for check in self._checks if check.state != "ok"]
         if bad or not self._checks:
             return "; ".join(bad) or "its files are still being checked"

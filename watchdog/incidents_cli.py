@@ -81,7 +81,11 @@ def _table(found: list[Incident], out: Console) -> None:
             span(incident.closed_at - incident.opened_at) if incident.closed_at else f"open ({incident.step})"
         )
         cells = (
-            str(incident.id), f"{incident.opened_at:%Y-%m-%d %H:%M:%S}", lasted, incident.from_version or "", _to(incident),
+            str(incident.id),
+            f"{incident.opened_at:%Y-%m-%d %H:%M:%S}",
+            lasted,
+            incident.from_version or "",
+            _to(incident),
             (incident.outcome or "open").replace("_", " "), incident.by, incident.reason,
         )  # fmt: skip
         table.add_row(*map(escape, cells))

@@ -66,7 +66,7 @@ def look(folder: Path) -> Found:
     _look_at_registry(found, folder, files)
     _look_at_logs(found, folder, files)
     _look_at_compose(found, folder, files)
-    _look_at_unit(found, folder, files)
+    _look_at_unit(found, files)
     if found.command is None:
         main = next((name for name in MAINS if (folder / name).is_file()), None)
         python = next((p for p in (".venv/bin/python", "venv/bin/python") if (folder / p).exists()), "python")
@@ -141,12 +141,13 @@ def _look_at_compose(found: Found, folder: Path, files: list[Path]) -> None:
             continue
         found.compose = (str(path.relative_to(folder)), str(service))
         found.notes.append(
-            f"{path}: the bot seems to be service `{service}` of docker compose; this version controls plain processes only"
+            f"{path}: the bot seems to be service `{service}` of docker compose; this version controls plain "
+            f"processes only"
         )
         return
 
 
-def _look_at_unit(found: Found, folder: Path, files: list[Path]) -> None:
+def _look_at_unit(found: Found, files: list[Path]) -> None:
     for path in (p for p in files if p.suffix == ".service"):
         text = path.read_text(encoding="utf-8", errors="replace")
         start = re.search(r"^ExecStart=[-@:+!]*(.+)$", text, re.MULTILINE)
@@ -158,7 +159,8 @@ def _look_at_unit(found: Found, folder: Path, files: list[Path]) -> None:
         except ValueError:
             continue
         found.notes.append(
-            f"{path}: if systemd runs the bot with this unit, disable the unit before the watchdog is armed: both would start it"
+            f"{path}: if systemd runs the bot with this unit, disable the unit before the watchdog is armed: both "
+            f"would start it"
         )
         return
 

@@ -18,13 +18,14 @@ from watchdog.incident import Incident, Order, Plan
 SCHEMA = 1
 TABLES = """
 CREATE TABLE IF NOT EXISTS incidents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, opened_at TEXT NOT NULL, closed_at TEXT, automatic INTEGER NOT NULL, body TEXT NOT NULL);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, opened_at TEXT NOT NULL, closed_at TEXT, automatic INTEGER NOT NULL,
+    body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS steps (
-    id INTEGER PRIMARY KEY, incident INTEGER NOT NULL REFERENCES incidents(id), attempt INTEGER NOT NULL, step TEXT NOT NULL,
-    began_at TEXT NOT NULL, ended_at TEXT, result TEXT, detail TEXT);
+    id INTEGER PRIMARY KEY, incident INTEGER NOT NULL REFERENCES incidents(id), attempt INTEGER NOT NULL,
+    step TEXT NOT NULL, began_at TEXT NOT NULL, ended_at TEXT, result TEXT, detail TEXT);
 CREATE TABLE IF NOT EXISTS orders (
-    id INTEGER PRIMARY KEY, ident TEXT UNIQUE, at TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL,
-    wanted TEXT, answer TEXT);
+    id INTEGER PRIMARY KEY, ident TEXT UNIQUE, at TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL,
+    why TEXT NOT NULL, wanted TEXT, answer TEXT);
 CREATE TABLE IF NOT EXISTS named (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -88,7 +89,8 @@ class Journal:
         found = self.get("schema")
         if found is not None and found > SCHEMA:
             raise JournalError(
-                f"{self.path}: written by a newer model-watchdog (schema {found}, this one knows {SCHEMA}); install that version again"
+                f"{self.path}: written by a newer model-watchdog (schema {found}, this one knows {SCHEMA}); "
+                f"install that version again"
             )
         if found is None:
             self.put("schema", SCHEMA)

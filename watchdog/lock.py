@@ -25,7 +25,8 @@ class Lock:
             pid = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(fd)
             raise LockedError(
-                f"another watchdog (pid {pid}) acts for this bot: it holds {self.path}. One is enough; to replace it: kill {pid}"
+                f"another watchdog (pid {pid}) acts for this bot: it holds {self.path}. One is enough; "
+                f"to replace it: kill {pid}"
             ) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

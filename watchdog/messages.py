@@ -59,7 +59,10 @@ def rolling_back(incident: Incident, now: datetime) -> str:
 
 def order_refused(incident: Incident, why: str) -> str:
     """A person's order that cannot be followed."""
-    return f"the rollback that {incident.by} ordered was refused\nWhy: {why}\nNothing was touched; the bot is as it was."
+    return (
+        f"the rollback that {incident.by} ordered was refused\nWhy: {why}\n"
+        f"Nothing was touched; the bot is as it was."
+    )
 
 
 def no_target(version: str | None) -> str:

@@ -159,7 +159,8 @@ class Orders:
             why = f": {paused.why}" if paused.why else ""
             self._world.teller.tell(
                 "paused",
-                f"paused by {paused.who}{why}\nThe watchdog looks and tells, and does not act, until `model-watchdog resume`.",
+                f"paused by {paused.who}{why}\n"
+                f"The watchdog looks and tells, and does not act, until `model-watchdog resume`.",
                 "warning",
                 coalesce=False,
             )

@@ -64,7 +64,8 @@ class ControlFolder:
             raise OrderError(f"{self.path}: is not a folder")
         if found.st_uid not in {0, os.geteuid()}:
             raise OrderError(
-                f"{self.path}: belongs to {user_name(found.st_uid)}, who could order rollbacks and halts: chown {os.geteuid()} {self.path}"
+                f"{self.path}: belongs to {user_name(found.st_uid)}, who could order rollbacks and halts: "
+                f"chown {os.geteuid()} {self.path}"
             )
         if found.st_mode & stat.S_IWOTH:
             raise OrderError(
@@ -171,7 +172,7 @@ def _parse(text: str, what: str) -> tuple[str | None, str, str | None]:
         )
     if isinstance(body, str):
         text = body
-    first, rest = (text.split(maxsplit=1) + ["", ""])[:2]
+    first, rest = [*text.split(maxsplit=1), "", ""][:2]
     first = first.rstrip(":,")
     if what == "rollback" and VERSION.fullmatch(first):
         return None, rest.strip(), first

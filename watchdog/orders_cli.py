@@ -51,7 +51,8 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
     plan = (
         f"stop the bot ({settings.bot.name}, SIGTERM, then SIGKILL after {messages.span(settings.bot.stop_timeout)})",
         f"switch the registry from {current} to {target}, whose files verify; {current} is quarantined",
-        f"start the bot and read in its log, within {messages.span(settings.bot.start_timeout)}, that it loaded {target}",
+        f"start the bot and read in its log, within {messages.span(settings.bot.start_timeout)}, "
+        f"that it loaded {target}",
         f"watch it for {messages.span(settings.rollback.monitor_for)} and write the report",
     )
     for number, line in enumerate(plan, 1):
@@ -220,7 +221,9 @@ async def _one_incident(
             if not told:
                 rest = messages.span(parts.settings.rollback.monitor_for)
                 _say(
-                    out, f"watching it for {rest}, in this terminal; Ctrl+C leaves that to the daemon's next start", "green"
+                    out,
+                    f"watching it for {rest}, in this terminal; Ctrl+C leaves that to the daemon's next start",
+                    "green",
                 )  # fmt: skip
                 told = True
             await parts.watch.tick()

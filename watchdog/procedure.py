@@ -257,7 +257,8 @@ async def start_bot(run: Run) -> Outcome:
 
 
 def _switched_back(run: Run) -> Outcome:
-    """Something made another version current after the switch (a deployment pipeline, say): switch again, not for ever."""
+    """Something (a deployment pipeline, say) made another version current after the switch: switch again, not for
+    ever."""
     times = run.incident.facts.get("switched_back", 0) + 1
     what = f"after the rollback something made {current_version(run.world.registry)} current again"
     if times > SWITCH_AGAIN:

@@ -90,7 +90,8 @@ def _reloadable(parts: Parts) -> Settings | None:
     if changed:
         parts.world.teller.tell(
             "reload",
-            f"the new configuration was not taken over: {', '.join(changed)} can only be changed by a restart of the watchdog",
+            f"the new configuration was not taken over: {', '.join(changed)} can only be changed by a restart of "
+            f"the watchdog",
             "warning",
         )
         return None

@@ -72,7 +72,8 @@ class Watch:
         log.error("a tick failed", exc_info=error)
         self._world.teller.tell(
             "tick-failed",
-            f"a look at the bot failed: {type(error).__name__}: {error}\nThe next one comes in time; if this goes on, the bot is not watched.",
+            f"a look at the bot failed: {type(error).__name__}: {error}\n"
+            f"The next one comes in time; if this goes on, the bot is not watched.",
             "critical",
         )
 
@@ -125,7 +126,7 @@ class Watch:
 
     @property
     def _outrun(self) -> bool:
-        """The incident switched the version while this tick was still collecting: what it collected is of the old one."""
+        """The incident switched the version while this tick was still collecting: what it has is of the old one."""
         incident = self._incidents.current
         return incident is not None and incident.monitoring and incident.target != self._collector.version
 

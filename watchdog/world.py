@@ -44,7 +44,7 @@ class World:
         return self.clock.now()
 
     def keep(self, name: str, value: Any) -> None:
-        """Keeps a named value, also while the journal cannot be written: then in memory, and on disk at a later tick."""
+        """Keeps a named value. While the journal cannot be written: in memory, and on disk at a later tick."""
         self._unsaved[name] = value
         self.save_kept()
 
