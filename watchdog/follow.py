@@ -13,8 +13,12 @@ from typing import Self
 from watchdog.log_files import LogFile, check_regular, reason
 from watchdog.place import Mark, Place, Position
 from watchdog.rotation import Chain
+from watchdog.siblings import Rotating
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_MOST_PUT_OFF = 50
+"""Rotation takes moments: the read is tried again so often before it is told as trouble."""
 
 
 class Follower:
@@ -50,6 +54,7 @@ class Follower:
         self._file: LogFile | None = None
         self._at = Position()
         self._scan = self._at  # beyond _at only inside a line that is too long
+        self._put_off = 0
         self._chain = Chain(path)
         self._resume = place or self._chain.behind()
         self._before = self._resume.before
@@ -76,10 +81,16 @@ class Follower:
         self.caught_up = True
         try:
             lines = self._read()
+        except Rotating as error:
+            self._put_off += 1
+            self.caught_up = self._put_off % _MOST_PUT_OFF == 0
+            self.trouble = reason(error, self.path) if self.caught_up else None
+            return []
         except OSError as error:
             self.trouble = reason(error, self.path)
             return []
         self.trouble = self._chain.trouble or self.trouble
+        self._put_off = 0
         return lines
 
     def close(self) -> None:
@@ -103,18 +114,25 @@ class Follower:
             self.close()
             self.caught_up = False
             return []
-        # Opened before anything counts as read: if this fails, the next call finds everything as it was.
-        following = self._following(file, data) if ended and file.identity != at_path else None
-        if following is not None and self._at.offset and self._at.fits(following):
-            self._go_on_with(following, self._at)  # the same log, restored or rewritten under another inode
-            return []
+        # All that can fail comes before anything counts as read: the next call then finds everything as it was.
+        reached = self._scan.after(data)
+        mark = Mark.of(file, reached.head)
+        following = self._following(mark) if ended and file.identity != at_path else None
+        if following is None:
+            self._written_ns = max(self._written_ns, written_ns)
+            lines = self._take(data, ended, last=False)
+            self.caught_up = ended
+            return lines
+        if reached.offset and reached.fits(following):
+            # The same text: a copy that copytruncate has not yet truncated, an editor's, a restored one.
+            lines = self._take(data, ended, last=False)
+            self._go_on_with(following, self._at)
+            return lines
+        if reached.offset:
+            self._before = self._chain.finished(mark, self._before)
         self._written_ns = max(self._written_ns, written_ns)
-        lines = self._take(data, ended, last=following is not None)
-        self.caught_up = ended
-        if following is not None:
-            if self._at.offset:
-                self._before = self._chain.finished(Mark.of(file, self._at.head), self._before)
-            self._go_on_with(following, Position())
+        lines = self._take(data, ended, last=True)
+        self._go_on_with(following, Position())
         return lines
 
     # --- which file
@@ -160,11 +178,12 @@ class Follower:
         mark = None if at_path else Mark.of(file, self._scan.after(data).head)
         return not self._chain.overtakes(file, mark, self._before, self._written_ns)
 
-    def _following(self, file: LogFile, data: bytes) -> LogFile | None:
-        """Open what comes after `file`, of which `data` is the last."""
-        mark = Mark.of(file, self._scan.after(data).head)
+    def _following(self, mark: Mark) -> LogFile | None:
+        """Open what comes after the file with that mark."""
         try:
             return self._chain.following(mark, self._before, self._written_ns)
+        except Rotating:
+            raise
         except OSError as error:
             self._chain.trouble = reason(error, self.path)
             return None

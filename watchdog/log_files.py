@@ -1,26 +1,20 @@
-"""Log files on disk: opened so that nothing at their path can hang us, and listed with what was rotated.
+"""Log files on disk, opened so that nothing at their path can hang us, and read by offset.
 
-A log and its rotated siblings are read by offset through `LogFile.read_at`, gzip files included (offsets are
-those of the unpacked text). Everything here raises OSError for I/O trouble; `watchdog.follow` turns it into a
-sentence.
+Of a compressed log the offsets are those of the unpacked text. Everything here raises OSError for I/O trouble;
+`reason` turns that into a sentence.
 """
 
 import errno
 import gzip
 import os
-import re
 import stat
 import weakref
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 _CHUNK = 1 << 18
-# trades.jsonl.1, .2.gz, -20260301, -20260301-1772323200.gz, .2026-03-01_10, .old; not .lock, .bak, .swp, ~
-_ROTATED = re.compile(r"(?:[.-]\d[\d.T_:-]*|\.old)(?:\.gz)?")
-_NUMBERED = re.compile(r"\.(\d{1,3})(?:\.gz)?")
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -171,71 +165,3 @@ class GzipFile:
 
     def damage(self) -> str | None:
         return self._damage
-
-
-@dataclass(frozen=True, slots=True)
-class Sibling:
-    """A file beside the log that looks like an earlier part of it."""
-
-    path: Path
-    identity: tuple[int, int]
-    written_ns: int
-
-    def open(self) -> LogFile:
-        return GzipFile(self.path) if self.path.name.endswith(".gz") else PlainFile(self.path)
-
-
-def siblings(log: Path) -> list[Sibling]:
-    """The rotated parts of `log` that are not empty, oldest first.
-
-    Numbered files (`.1` is the newest) are ordered by number, which holds whatever the clock did; all others
-    by the time of their last write.
-    """
-    found: dict[tuple[int, int], tuple[str, Sibling]] = {}
-    for base in _bases(log):
-        names = _names(base.parent)
-        for name in names:
-            suffix = name.removeprefix(base.name)
-            if not name.startswith(base.name) or not _ROTATED.fullmatch(suffix):
-                continue
-            if name.endswith(".gz") and name.removesuffix(".gz") in names:
-                continue  # being compressed at this moment: the plain file is still whole
-            sibling = _sibling(base.parent / name)
-            if sibling:
-                found.setdefault(sibling.identity, (suffix, sibling))
-    if all(_NUMBERED.fullmatch(suffix) for suffix, _ in found.values()):
-        ordered = sorted(found.values(), key=lambda item: -int(item[0].split(".")[1]))
-    else:
-        ordered = sorted(found.values(), key=lambda item: (item[1].written_ns, item[0]))
-    return [sibling for _, sibling in ordered]
-
-
-def renamed(log: Path, inode: int) -> list[Sibling]:
-    """The files with that inode in the folder of `log`, whatever they are called."""
-    paths = {
-        base.parent / name
-        for base in _bases(log)
-        for name, found in _names(base.parent).items()
-        if found == inode
-    }
-    return [sibling for path in sorted(paths) if (sibling := _sibling(path))]
-
-
-def _bases(log: Path) -> list[Path]:
-    """The log and, if it is a symbolic link, what it points to: rotated files lie beside either."""
-    return list(dict.fromkeys((log, Path(os.path.realpath(log)))))
-
-
-def _names(folder: Path) -> dict[str, int]:
-    with os.scandir(folder) as entries:
-        return {entry.name: entry.inode() for entry in entries}
-
-
-def _sibling(path: Path) -> Sibling | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None  # renamed since the listing, or a link to nowhere
-    if not stat.S_ISREG(status.st_mode) or not status.st_size:
-        return None
-    return Sibling(path, (status.st_dev, status.st_ino), status.st_mtime_ns)

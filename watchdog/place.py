@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import msgspec
 
-from watchdog.log_files import LogFile, Sibling
+from watchdog.log_files import LogFile
 
 HEAD_BYTES = 256
 TAIL_BYTES = 64
@@ -109,26 +109,3 @@ class Position:
         length = min(TAIL_BYTES, place.offset)
         tail = file.read_at(place.offset - length, length)
         return cls(place.offset, head, tail) if _hash(tail) == place.tail else None
-
-
-def later(files: list[Sibling], mark: Mark) -> list[Sibling] | None:
-    """The files after the marked one, looked for by inode first, then by content; None if it is not there."""
-    marked = (mark.device, mark.inode)
-    newest_first = range(len(files) - 1, -1, -1)
-    for index in sorted(newest_first, key=lambda i: files[i].identity != marked):
-        if (files[index].identity == marked or mark.head_bytes) and _bears(files[index], mark):
-            return files[index + 1 :]
-    return None
-
-
-def _bears(sibling: Sibling, mark: Mark) -> bool:
-    try:
-        file = sibling.open()
-    except OSError:
-        return False
-    try:
-        return mark.fits(file)
-    except OSError:
-        return False
-    finally:
-        file.close()

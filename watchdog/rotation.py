@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from watchdog.log_files import LogFile, PlainFile, Sibling, reason, renamed, siblings
-from watchdog.place import HEAD_BYTES, Mark, Marks, Place, Position, later
+from watchdog.log_files import LogFile, PlainFile, reason
+from watchdog.place import HEAD_BYTES, Mark, Marks, Place, Position
+from watchdog.siblings import Rotating, Sibling, later, renamed, siblings
 
 
 class Chain:
@@ -40,10 +41,18 @@ class Chain:
     def _candidates(self, log: LogFile | None, inode: int) -> Iterator[LogFile]:
         if log is not None:
             yield log
+        for sibling in (*self._renamed(inode), *reversed(self._siblings())):
+            try:
+                yield sibling.open()
+            except Rotating:
+                raise
+            except OSError as error:
+                self.trouble = reason(error, sibling.path)
+
+    def _renamed(self, inode: int) -> list[Sibling]:
         with suppress(OSError):
-            for sibling in (*renamed(self.path, inode), *reversed(self._siblings())):
-                with suppress(OSError):
-                    yield sibling.open()
+            return renamed(self.path, inode)
+        return []
 
     def unread(self, before: Marks, written_ns: int, besides: LogFile | None) -> LogFile | None:
         """The first sibling after those read to their end `before`; not `besides`, nor an empty one.
@@ -92,7 +101,9 @@ class Chain:
 
     def behind(self) -> Place:
         """The place where the log begins, its siblings of now being left out."""
-        files = self._siblings()
+        files: list[Sibling] = []
+        with suppress(OSError):
+            files = self._siblings()
         if not files:
             return Place()
         before: Marks = ()
@@ -107,6 +118,8 @@ class Chain:
             return siblings(self.path)
         except FileNotFoundError:
             return []  # no folder yet
+        except Rotating:
+            raise
         except OSError as error:
             self.trouble = reason(error, self.path.parent)
             return []
@@ -121,6 +134,8 @@ class Chain:
                     return file
                 self.trouble = file.damage() or self.trouble
                 file.close()
+            except Rotating:
+                raise
             except OSError as error:
                 self.trouble = reason(error, sibling.path)
         return None
