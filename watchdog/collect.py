@@ -232,12 +232,19 @@ class Collector:
         if known == self._known:
             self._known_running = main
             return
+        started_at = None if main is None else main.started_at(now)
         if self._known is not None and self._known_running is not None:
             self.exited, self.exit_code = self._known_running, self._bot.exit_code(self._known_running)
-            yield BotExited(now, self.exit_code)
-        if main is not None:
-            yield BotStarted(main.started_at(now))
+            # Before the start of the next one, whose first lines may be there already: they are not the dead one's.
+            yield BotExited(now if started_at is None else min(now, started_at), self.exit_code)
+        if started_at is not None:
+            yield BotStarted(started_at)
         self._known, self._known_running = known, main
+
+    def bot_was_started(self, running: Running) -> None:
+        """The watchdog itself just started it: if it ends before the next look, that is noticed, too."""
+        self._engine.observe(BotStarted(running.started_at(self._clock.now())))
+        self._known, self._known_running = (running.pid, running.started_ticks), running
 
     def _two_bots(self) -> str | None:
         if len(self.running) < 2:

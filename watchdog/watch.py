@@ -232,6 +232,7 @@ class Watch:
             self._troubles["bot-down"] = (f"the bot is down and could not be started: {error}", "critical")
             return
         world.remember_bot()
+        self._collector.bot_was_started(running)
         self._started_once = True
         count = (
             f", restart {len(restarts)} of {world.settings.bot.max_restarts} in 10 min" if restarts else ""
