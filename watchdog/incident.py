@@ -42,6 +42,11 @@ class Incident:
         """Whether the bot runs again and is only watched."""
         return self.open and self.plan == "rollback" and self.step == "monitor"
 
+    @property
+    def bot_is_back(self) -> bool:
+        """Whether the bot was proved to run the good version: it is watched, or what happened is written down."""
+        return self.open and self.plan == "rollback" and "monitor_from" in self.facts
+
 
 @dataclass(frozen=True)
 class Order:

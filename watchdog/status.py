@@ -70,7 +70,7 @@ def _state(halted: Any, incident: Incident | None, paused: bool) -> str:
     if halted:
         return "halted"
     if incident is not None:
-        return "monitoring" if incident.monitoring else "rolling_back"
+        return "monitoring" if incident.bot_is_back else "rolling_back"
     return "paused" if paused else "watching"
 
 
@@ -90,7 +90,7 @@ def _sentence(
     if state == "halted":
         return f"halted since {halted['since'][:19]} by {halted['by']}: {halted['why']}"
     if incident is not None:
-        doing = "monitoring" if incident.monitoring else f"rolling back ({incident.step})"
+        doing = "monitoring" if incident.bot_is_back else f"rolling back ({incident.step})"
         return f"{doing} {incident.target or version}, incident {incident.id}: {incident.reason}"
     return problem or tick.get("sentence", "starting")
 
