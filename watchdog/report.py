@@ -85,7 +85,8 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
 
 
 def _downtime(incident: Incident, steps: Sequence[StepRow]) -> str:
-    stopped = next((s.ended_at for s in steps if s.step == "stop_bot" and s.ended_at), None)
+    """From the moment the bot was asked to end to the start of the one that was proved."""
+    stopped = next((s.began_at for s in steps if s.step == "stop_bot"), None)
     started = next((s.began_at for s in reversed(steps) if s.step == "start_bot"), None)
     if stopped is None:
         return "0 s"
