@@ -369,7 +369,8 @@ class House:
         text = path.read_text(encoding="utf-8")
         assert f"**From Version:** {incident.from_version}" in text
         assert f"**To Version:** {incident.facts.get('switched_to') or 'none'}" in text
-        assert "interrupted" not in text.splitlines()[-4], text
+        rows = [line.split(" | ")[2] for line in text.splitlines() if line.startswith("| ")][1:]
+        assert rows[-1] == ("monitor" if incident.outcome == "rolled_back" else "settle_orders"), text
         return text
 
     def leave(self) -> None:
