@@ -42,10 +42,13 @@ RULES: dict[type, Callable[..., Rule]] = {
 RuleSettings = SharpeSettings | DrawdownSettings | LossStreakSettings | LoadErrorSettings | ChecksumSettings
 
 
-def build(settings: Sequence[tuple[RuleSettings, timedelta]], since: datetime) -> Engine:
-    """The engine of these rules, each with its `for`, for a deployment that started at `since`."""
+def build(settings: Sequence[tuple[RuleSettings, timedelta]], since: datetime, context: str = "") -> Engine:
+    """The engine of these rules, each with its `for`, for a deployment that started at `since`.
+
+    `context`: whatever else a kept state depends on; it does not fit another one.
+    """
     rules = [Hold(RULES[type(one)](one), for_) for one, for_ in settings]
-    return Engine(rules, since, fingerprint=repr(settings))
+    return Engine(rules, since, fingerprint=f"{context} {settings!r}")
 
 
 __all__ = [

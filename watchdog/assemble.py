@@ -53,6 +53,7 @@ class Parts:
 
     def close(self) -> None:
         """Closes the files. The bot is left alone."""
+        self.collector.close()
         self.outbox.close()
         self.world.journal.close()
 

@@ -15,15 +15,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from registry import ModelRegistry, RegistryError
-from triggers import LogLine
-from watchdog import messages, report
-from watchdog.bot_log import BotLogParser
+from watchdog import loading, messages, report
 from watchdog.bots.base import BotError, Running
-from watchdog.follow import Follower
 from watchdog.incident import Incident
-from watchdog.place import Place
-from watchdog.proof import LoadProof, names_of
-from watchdog.rules import load_error_rule
 from watchdog.world import World
 
 SWITCH_AGAIN = 3
@@ -246,7 +240,7 @@ async def start_bot(run: Run) -> Outcome:
         running = await _started_or_found(run)
     except BotError as error:
         return Halt(f"the bot could not be started, which no other version would mend: {error}")
-    proof = _Proof(run, running)
+    proof = loading.Watcher(world, incident, running)
     until = world.clock.monotonic() + world.settings.bot.stays_up_for.total_seconds()
     while world.clock.monotonic() < until:
         state, why = proof.look()
@@ -277,21 +271,11 @@ async def _started_or_found(run: Run) -> Running:
         return found[0]
     if found:
         await world.bot.stop(world.settings.bot.stop_timeout.total_seconds())
-    run.note(starting=True, log_place=_end_of_log(world))
+    run.note(starting=True, log_place=loading.end_of_log(world.settings.bot.log))
     running = await world.bot.start()
     world.remember_bot()
     run.note(pid=running.pid)
     return running
-
-
-def _end_of_log(world: World) -> dict[str, object]:
-    """Where the bot's log ends now: what is written from here on, was written after the start."""
-    follower = Follower(world.settings.bot.log)
-    while follower.read() or not follower.caught_up:
-        pass
-    place = follower.place.dump()
-    follower.close()
-    return place
 
 
 async def confirm_loaded(run: Run) -> Outcome:
@@ -304,7 +288,7 @@ async def confirm_loaded(run: Run) -> Outcome:
     found = world.bot.find()
     if not found:
         return OlderVersion("the bot ended before it had proved what it loaded")
-    proof = _Proof(run, found[0])
+    proof = loading.Watcher(world, incident, found[0])
     until = world.clock.monotonic() + world.settings.bot.start_timeout.total_seconds()
     while True:
         state, why = proof.look()
@@ -320,49 +304,6 @@ async def confirm_loaded(run: Run) -> Outcome:
         if world.clock.monotonic() >= until:
             return OlderVersion(f"not proved within {messages.span(world.settings.bot.start_timeout)}: {why}")
         await run.wait(LOOK_S)
-
-
-class _Proof:
-    """Follows the bot and its log since the start."""
-
-    def __init__(self, run: Run, running: Running) -> None:
-        world, incident = run.world, run.incident
-        registry, links = world.registry, world.settings.registry.links
-        target = str(incident.target)
-        names = [
-            names_of(version, registry.artifacts(version), {}) for version in registry.registry["models"]
-        ]
-        others = [name for name in names if name.version != target]
-        errors = load_error_rule(world.settings)
-        self._proof = LoadProof(
-            names_of(target, registry.artifacts(target), links),
-            others,
-            errors,
-            world.settings.bot.stays_up_for.total_seconds(),
-        )
-        self._world, self._running = world, running
-        place = incident.facts.get("log_place")
-        self._follower = Follower(world.settings.bot.log, Place.restore(place) if place else None)
-        self._parser = BotLogParser(world.settings.bot.tz)
-
-    def look(self) -> tuple[str, str]:
-        """The proof's state now; a bot that ended is as wrong as one that loaded the wrong version."""
-        world = self._world
-        alive = any(
-            (b.pid, b.started_ticks) == (self._running.pid, self._running.started_ticks)
-            for b in world.bot.find()
-        )
-        lines: list[LogLine] = []
-        while True:
-            lines += self._parser.feed(self._follower.read())
-            if self._follower.caught_up:
-                break
-        for line in [*lines, *self._parser.flush()]:
-            self._proof.observe(line, world.now())
-        state, why = self._proof.state(world.now())
-        if not alive and state != "wrong":
-            return "wrong", messages.ended(world.bot.exit_code(self._running), world.bot.output_tail(3))
-        return state, why
 
 
 async def monitor(run: Run) -> Outcome:

@@ -33,7 +33,7 @@ def build_engine(settings: Settings, now: datetime) -> Engine:
     chosen: list[tuple[RuleSettings, timedelta]] = [
         (rule, trigger.for_) for trigger, rule in table if trigger.enabled
     ]
-    return build(chosen, now)
+    return build(chosen, now, context=f"times in {settings.bot.timezone}")
 
 
 def load_error_settings(settings: Settings) -> LoadErrorSettings:

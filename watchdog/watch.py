@@ -61,6 +61,8 @@ class Watch:
         decision = await self._look_after_bot(decision, now)
         self._act(decision)
         for name, text in self._collector.troubles.items():
+            if name == "trade-log-stale" and self._world.halted:
+                continue
             self._troubles[name] = (text, "warning")
         self._conditions.update(now, self._troubles)
         sentence = self._sentence()

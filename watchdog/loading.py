@@ -1,0 +1,67 @@
+"""Watches a bot that was just started load its model: the process, and what it logs from its start on."""
+
+from pathlib import Path
+from typing import Any
+
+from triggers import LogLine
+from watchdog import messages
+from watchdog.bot_log import BotLogParser
+from watchdog.bots.base import Running
+from watchdog.follow import Follower
+from watchdog.incident import Incident
+from watchdog.place import Place
+from watchdog.proof import LoadProof, names_of
+from watchdog.rules import load_error_rule
+from watchdog.world import World
+
+
+def end_of_log(log: Path) -> dict[str, Any]:
+    """Where the bot's log ends now: what is written from here on, was written after the start."""
+    follower = Follower(log)
+    while follower.read() or not follower.caught_up:
+        pass
+    place = follower.place.dump()
+    follower.close()
+    return place
+
+
+class Watcher:
+    """Follows the bot and its log since the start."""
+
+    def __init__(self, world: World, incident: Incident, running: Running) -> None:
+        registry, links = world.registry, world.settings.registry.links
+        target = str(incident.target)
+        names = [
+            names_of(version, registry.artifacts(version), {}) for version in registry.registry["models"]
+        ]
+        others = [name for name in names if name.version != target]
+        errors = load_error_rule(world.settings)
+        self._proof = LoadProof(
+            names_of(target, registry.artifacts(target), links),
+            others,
+            errors,
+            world.settings.bot.stays_up_for.total_seconds(),
+        )
+        self._world, self._running = world, running
+        place = incident.facts.get("log_place")
+        self._follower = Follower(world.settings.bot.log, Place.restore(place) if place else None)
+        self._parser = BotLogParser(world.settings.bot.tz)
+
+    def look(self) -> tuple[str, str]:
+        """The proof's state now; a bot that ended is as wrong as one that loaded the wrong version."""
+        world = self._world
+        alive = any(
+            (b.pid, b.started_ticks) == (self._running.pid, self._running.started_ticks)
+            for b in world.bot.find()
+        )
+        lines: list[LogLine] = []
+        while True:
+            lines += self._parser.feed(self._follower.read())
+            if self._follower.caught_up:
+                break
+        for line in [*lines, *self._parser.flush()]:
+            self._proof.observe(line, world.now())
+        state, why = self._proof.state(world.now())
+        if not alive and state != "wrong":
+            return "wrong", messages.ended(world.bot.exit_code(self._running), world.bot.output_tail(3))
+        return state, why
