@@ -26,6 +26,7 @@ TICK = "tick"
 ORDERS_EVERY_S = 0.25
 SENTINEL_EVERY_S = 1.0
 TICK_TIMEOUT_S = 60.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 DRAIN_S = 3.0
 
 
@@ -53,14 +54,16 @@ class Daemon:
     async def run(self) -> None:
         """Start-up, main loop, hand-over."""
         loop = asyncio.get_running_loop()
-        for number, what in (
-            (signal.SIGTERM, self._stop),
-            (signal.SIGINT, self._stop),
-            (signal.SIGHUP, self._reload),
-            (signal.SIGUSR1, functools.partial(self._signalled, "rollback")),
-            (signal.SIGUSR2, functools.partial(self._signalled, "pause")),
-        ):
-            loop.add_signal_handler(number, what)
+        handlers: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGTERM: self._stop,
+            signal.SIGINT: self._stop,
+            signal.SIGHUP: self._reload,
+            signal.SIGUSR1: functools.partial(self._signalled, "rollback"),
+            signal.SIGUSR2: functools.partial(self._signalled, "pause"),
+        }
+        for number in SIGNALS:
+            loop.add_signal_handler(number, handlers[number])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if self._notify.watchdog_s is not None and self._notify.watchdog_s < 3 * self._poll_s:
             log.error(
                 "WatchdogSec is %.0f s and poll_interval %.0f s: systemd would kill this watchdog for being slow; "
@@ -79,6 +82,8 @@ class Daemon:
                 await self._stopping.wait()
         finally:
             await self._hand_over()
+            # The handlers go with the loop: what comes from here on waits for the next one.
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
     async def _carry_on(self) -> None:
         """Brings an open incident to where the bot is safe, before the first tick."""

@@ -3,17 +3,18 @@
 import asyncio
 import functools
 import logging
+import signal
 import sqlite3
 
 import config
 from config import ConfigError, Settings
 from notifier import NotifyError, TelegramChannel
 from watchdog import logs
-from watchdog.assemble import Parts, UnsupportedError, assemble, locks
-from watchdog.daemon import Daemon
+from watchdog.assemble import Parts, UnsupportedError, assemble, locks, make_bot
+from watchdog.daemon import SIGNALS, Daemon
 from watchdog.journal import JournalError
 from watchdog.lock import Lock, LockedError
-from watchdog.orders import OrderError
+from watchdog.orders import ControlFolder, OrderError
 from watchdog.sdnotify import SdNotify
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ START_ERRORS = (UnsupportedError, JournalError, OrderError, NotifyError, sqlite3
 def run(settings: Settings) -> int:
     """Runs until SIGTERM; returns the exit code."""
     logs.set_up(settings.secrets())
+    # Until a daemon listens, and between two of them at a reload: a second HUP must not kill.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     notify = SdNotify()
     held: list[Lock] = []
     try:
@@ -73,11 +76,14 @@ def _reloadable(parts: Parts) -> Settings | None:
     """The new settings, or None when they cannot be taken over: the old ones then stay in force."""
     try:
         settings = config.load(parts.settings.path)
-    except ConfigError as error:
+        make_bot(settings, None)
+        ControlFolder(settings.control_dir).prepare()
+    except (ConfigError, UnsupportedError, OrderError) as error:
         parts.world.teller.tell(
             "reload",
             f"the new configuration was not taken over; the old one stays in force\n{error}",
             "warning",
+            coalesce=False,
         )
         return None
     old = parts.settings
@@ -93,6 +99,7 @@ def _reloadable(parts: Parts) -> Settings | None:
             f"the new configuration was not taken over: {', '.join(changed)} can only be changed by a restart of "
             f"the watchdog",
             "warning",
+            coalesce=False,
         )
         return None
     return settings
