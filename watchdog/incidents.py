@@ -6,6 +6,7 @@ import logging
 import sqlite3
 
 from registry import RegistryError
+from watchdog import report
 from watchdog.incident import Incident, Plan
 from watchdog.interrupts import HandOver
 from watchdog.procedure import STEPS
@@ -98,8 +99,14 @@ class Incidents:
     def _supersede(self) -> None:
         if self.current is None:
             return
-        self.current.outcome, self.current.closed_at = "superseded", self._world.now()
-        self._world.journal.save(self.current)
+        incident, world = self.current, self._world
+        incident.outcome, incident.closed_at = "superseded", world.now()
+        try:
+            steps = world.journal.steps(incident)
+            report.write_report(world.settings.state_dir, incident, steps, world.now(), world.redact)
+        except OSError as error:
+            log.error("the report of incident %d cannot be written: %s", incident.id, error)
+        world.journal.save(incident)
 
     def halt(self, why: str, who: str, *, automatic: bool) -> Incident:
         """Halts the bot: turns the open incident into a halt, or opens one."""

@@ -46,9 +46,7 @@ def write_report(
 def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
     """The playbook's template, and every step with its times."""
     minutes = (now - incident.opened_at).total_seconds() / 60
-    status = {"rolled_back": "Resolved", "halted": "Under Investigation"}.get(
-        incident.outcome or "", "Monitoring"
-    )
+    status = {None: "Monitoring", "rolled_back": "Resolved"}.get(incident.outcome, "Under Investigation")
     down = _downtime(incident, steps)
     lines = [
         f"## Rollback Incident: {incident.opened_at:%Y-%m-%d %H:%M}",
