@@ -336,6 +336,14 @@ class House:
 
     # -- what must hold at the end
 
+    def step(self) -> str | None:
+        """The step of the open incident."""
+        return next((incident.step for incident in self.incidents() if incident.open), None)
+
+    def wait_at(self, step: str) -> None:
+        """Returns when the open incident is at this step."""
+        self.wait(lambda: self.step() == step, f"the incident is at {step}")
+
     def wait_closed(self, count: int = 1) -> Incident:
         """Returns the newest incident once `count` are closed and none is open."""
         self.wait(
@@ -372,6 +380,11 @@ class House:
         rows = [line.split(" | ")[2] for line in text.splitlines() if line.startswith("| ")][1:]
         assert rows[-1] == ("monitor" if incident.outcome == "rolled_back" else "settle_orders"), text
         return text
+
+    def assert_superseded_report(self, incident: Incident) -> None:
+        """An incident that a person's next order cut short is documented as well."""
+        path = self.state / "incidents" / f"{incident.id:04d}" / "report.md"
+        assert f"**To Version:** {incident.facts['switched_to']}" in path.read_text(encoding="utf-8")
 
     def leave(self) -> None:
         """Ends every process that was started here: the daemons, then what lives in the bot's folder."""

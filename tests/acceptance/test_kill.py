@@ -8,6 +8,7 @@ import random
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.fakes.telegram import TelegramServer
 THOROUGH = os.environ.get("MODEL_WATCHDOG_THOROUGH") == "1"
 LASTS_S = 3.5
 """About how long the rollback of these tests takes."""
-HABITS: tuple[dict[str, object], ...] = (
+HABITS: tuple[dict[str, Any], ...] = (
     {},
     {"sigterm": "flatten", "flatten_s": 0.6},
     {"load_s": 0.7},
@@ -91,17 +92,13 @@ def test_killed_once_in_every_step_that_takes_time(
     house.wait(lambda: bot.loaded("v2.1.0"), "the bad bot runs")
     Trades(bot.trade_log).lose(10)
     for step in ("stop_bot", "start_bot", "confirm_loaded", "monitor"):
-        house.wait(lambda step=step: _at(house) == step, f"the incident is at {step}")
+        house.wait_at(step)
         house.kill()
-        assert _at(house) == step
+        assert house.step() == step
         assert house.cli("status").returncode == 1
         assert house.status()["state"] == ("monitoring" if step == "monitor" else "rolling_back")
         house.start(ready=False)
     one_good_end(house, bot, telegram)
-
-
-def _at(house: House) -> str | None:
-    return next((incident.step for incident in house.incidents() if incident.open), None)
 
 
 @pytest.mark.parametrize("seed", range(12 if THOROUGH else 1))
