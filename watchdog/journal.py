@@ -6,6 +6,7 @@ a few named values (`halted`, `checkpoint`, `bot`, ...) live here. Times are ste
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -66,6 +67,8 @@ class Journal:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self._lock = threading.RLock()
+        self._known: dict[str, str | None] = {}
         try:
             if read_only and not path.exists():
                 raise JournalError(f"{path}: no journal yet: the watchdog has never run with this state_dir")
@@ -101,28 +104,41 @@ class Journal:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction: all of it, or nothing, is on disk afterwards."""
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        """One transaction: all of it, or nothing, is on disk afterwards. The inner one of two is part of the outer.
+
+        Steps write from threads while the ticks write from theirs: one waits for the other.
+        """
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # on some errors SQLite has rolled back by itself
+                    self._db.execute("ROLLBACK")
+                raise
 
     # -- named values
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value kept under this name."""
-        row = self._db.execute("SELECT value FROM named WHERE name = ?", (name,)).fetchone()
-        return default if row is None else json.loads(row["value"])
+        """The value kept under this name. While the disk cannot be read: the one that was read last."""
+        try:
+            row = self._db.execute("SELECT value FROM named WHERE name = ?", (name,)).fetchone()
+        except sqlite3.Error:
+            if name not in self._known:
+                raise
+        else:
+            self._known[name] = None if row is None else row["value"]
+        text = self._known[name]
+        return default if text is None else json.loads(text)
 
     def put(self, name: str, value: Any) -> None:
         """Keeps a JSON value under this name; None forgets it."""
         with self.writing():
+            self._known.pop(name, None)
             if value is None:
                 self._db.execute("DELETE FROM named WHERE name = ?", (name,))
             else:

@@ -1,0 +1,206 @@
+"""A house for the fake bot: settings, a registry with versions, the real journal, and processes of the watchdog."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import config
+from config import Settings
+from tests.watchdog.fakes import (
+    START,
+    FakeBot,
+    FakeDiskJournal,
+    Faults,
+    ManualClock,
+    Switch,
+    SwitchedRegistry,
+    Told,
+)
+from watchdog.incident import Incident
+from watchdog.incidents import Incidents
+from watchdog.interrupts import HandOver, Interrupts
+from watchdog.runner import Runner
+from watchdog.tell import Teller
+from watchdog.world import World
+
+
+def settings_in(top: Path, changes: Mapping[str, Any] | None = None) -> Settings:
+    """Settings of a bot in `top`, quick but for the given `changes` (section by section)."""
+    body: dict[str, Any] = {
+        "bot": {
+            "name": "sol-perp",
+            "control": "process",
+            "process": {"command": ["python", "main.py"]},
+            "log": "logs/trading_bot.log",
+            "start_timeout": "5s",
+            "stays_up_for": "1s",
+        },
+        "registry": {"path": "models_saved"},
+        "trade_log": {"path": "logs/trades.jsonl", "initial_equity": 2000},
+        "rollback": {"monitor_for": "2s", "validate_for": "2s"},
+    }
+    for name, value in (changes or {}).items():
+        body[name] = {**body.get(name, {}), **value} if isinstance(value, Mapping) else value
+    path = top / "watchdog.yaml"
+    path.write_text(yaml.safe_dump(body), encoding="utf-8")
+    return config.load(path, {})
+
+
+class House:
+    """One bot with its registry, log and journal in `top`; `wake` is a new process of the watchdog on them."""
+
+    def __init__(
+        self,
+        top: Path,
+        versions: tuple[str, ...] = ("v1.8.0", "v1.9.0", "v2.0.0", "v2.1.0"),
+        **changes: Any,
+    ) -> None:
+        top.mkdir(parents=True, exist_ok=True)
+        self.top = top
+        self.settings = settings_in(top, changes)
+        self.switch, self.faults = Switch(), Faults()
+        self.machine = ManualClock(self.switch, START - timedelta(days=10))
+        self.models = self.settings.registry.path
+        self._stock(versions)
+        self.machine.wall = START
+        self.bot = FakeBot(self.machine, self.models, self.settings.bot.log)
+        self.told = Told(self.switch)
+        self.world = self._world()
+        self.incidents = Incidents(self.world)
+
+    def _stock(self, versions: tuple[str, ...]) -> None:
+        self.models.mkdir()
+        models: dict[str, Any] = {}
+        history: list[dict[str, Any]] = []
+        before = None
+        for version in versions:
+            at = self.machine.wall.isoformat()
+            models[version] = self._entry(version, "archived", at)
+            event = {"version": version, "action": "promoted", "previous_version": before, "timestamp": at}
+            history.append(event)
+            before = version
+            self.machine.go(3600)
+        if before is not None:
+            models[before]["status"] = "production"
+        self.write({"models": models, "current_version": before, "history": history})
+
+    def _entry(self, version: str, status: str, at: str) -> dict[str, Any]:
+        content = f"model {version}".encode()
+        (self.models / f"ensemble_{version}.pkl").write_bytes(content)
+        return {
+            "version": version,
+            "model_type": "ensemble",
+            "path": f"models_saved/ensemble_{version}.pkl",
+            "checksum": hashlib.sha256(content).hexdigest(),
+            "metadata": {},
+            "registered_at": at,
+            "status": status,
+        }
+
+    def _world(self) -> World:
+        registry = SwitchedRegistry(
+            self.models, self.settings.registry.links, now=lambda: self.machine.wall, lock_timeout_s=0.2
+        )
+        registry.switch = self.switch
+        self.settings.state_dir.mkdir(exist_ok=True)
+        clock = self.machine.clock()
+        return World(
+            settings=self.settings,
+            clock=clock,
+            sleep=self.machine.sleep,
+            interrupts=Interrupts(clock, self.machine.sleep),
+            journal=FakeDiskJournal(self.settings.state_dir / "watchdog.db", self.switch, self.faults),
+            registry=registry,
+            bot=self.bot,
+            teller=Teller(self.told.put, self.settings.bot.name),
+            redact=lambda text: text.replace("hunter2", "***"),
+            evidence=lambda: {"verdicts": [], "note": "hunter2"},
+        )
+
+    # -- processes of the watchdog
+
+    def wake(self) -> None:
+        """A new process, after the one before ended or was killed; the bot, the disk and the outbox stay."""
+        self.switch.reset()
+        self.world.journal.close()
+        self.machine.go(3.0)
+        self.world = self._world()
+        self.incidents = Incidents(self.world)
+
+    def open(self, *, automatic: bool = True, wanted: str | None = None, plan: Any = "rollback") -> Incident:
+        """Opens an incident without working on it."""
+        by = "rule drawdown" if automatic else "alice"
+        first = "assess" if plan == "rollback" else "hold_down"
+        return self.world.journal.open_incident(
+            plan,
+            first,
+            "drawdown 26.1 % is above 25 %",
+            by,
+            automatic=automatic,
+            at=self.world.now(),
+            from_version=self.current,
+            wanted=wanted,
+        )
+
+    async def work(self, incident: Incident) -> Incident:
+        """Carries it on to its end, or to a hand-over."""
+        with suppress(HandOver):
+            await Runner(self.world).carry_on(incident)
+        return incident
+
+    # -- what is
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """registry.json."""
+        found: dict[str, Any] = json.loads((self.models / "registry.json").read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def current(self) -> str | None:
+        """The current version."""
+        version: str | None = self.data["current_version"]
+        return version
+
+    @property
+    def rollbacks(self) -> list[tuple[str, str]]:
+        """(from, to) of every rollback in the registry's history."""
+        return [(e["from"], e["version"]) for e in self.data["history"] if e["action"] == "rollback"]
+
+    @property
+    def halted(self) -> Any:
+        """The halt in force, as a new process would read it."""
+        return self.world.journal.get("halted")
+
+    def steps(self, incident: Incident) -> list[tuple[str, str | None]]:
+        """(step, result) as journalled."""
+        return [(row.step, row.result) for row in self.world.journal.steps(incident)]
+
+    def break_file(self, version: str) -> None:
+        """Damages a version's file."""
+        (self.models / f"ensemble_{version}.pkl").write_bytes(b"damaged")
+
+    def write(self, data: dict[str, Any]) -> None:
+        """Another program writes registry.json, in place."""
+        (self.models / "registry.json").write_text(json.dumps(data), encoding="utf-8")
+
+    def promote(self, version: str) -> None:
+        """Another program promotes a version (and registers a new one first), without asking us."""
+        data, at = self.data, self.machine.wall.isoformat()
+        data["models"].setdefault(version, self._entry(version, "production", at))
+        previous = data["current_version"]
+        data["history"].append(
+            {"version": version, "action": "promoted", "previous_version": previous, "timestamp": at}
+        )
+        data["current_version"] = version
+        self.write(data)
+
+    def close(self) -> None:
+        """Lets go of the journal."""
+        self.world.journal.close()
