@@ -2,7 +2,11 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
+
+PATIENCE_S = 0.5
+"""Whoever asks for the holder takes a shared lock for a moment: that must keep no watchdog from starting."""
 
 
 class LockedError(Exception):
@@ -19,15 +23,13 @@ class Lock:
     def take(self) -> None:
         """Takes the lock, or raises LockedError (or OSError, when the file cannot be made)."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(fd):
             pid = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(fd)
             raise LockedError(
                 f"another watchdog (pid {pid}) acts for this bot: it holds {self.path}. One is enough; "
                 f"to replace it: kill {pid}"
-            ) from None
+            )
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
@@ -52,3 +54,17 @@ class Lock:
         finally:
             os.close(fd)
         return None
+
+
+def _taken(fd: int) -> bool:
+    """Whether the lock could be had within `PATIENCE_S`."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(0.005)
+        else:
+            return True
