@@ -16,6 +16,8 @@ from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError
 from watchdog.messages import span
 
+NONE_YET = "no incident so far"
+
 
 def show(
     settings: Settings, number: int | None, as_json: bool, out: Console, fail: Callable[[str, int], NoReturn]
@@ -24,8 +26,8 @@ def show(
     try:
         journal = Journal(journal_path(settings), read_only=True)
     except JournalError as error:
-        if as_json and number is None:
-            print("[]")  # noqa: T201
+        if number is None and not journal_path(settings).exists():
+            print("[]" if as_json else NONE_YET)  # noqa: T201
             return 0
         fail(str(error), 1)
     try:
@@ -71,7 +73,7 @@ def _body(journal: Journal, incident: Incident) -> dict[str, Any]:
 
 def _table(found: list[Incident], out: Console) -> None:
     if not found:
-        out.print("no incident so far")
+        out.print(NONE_YET)
         return
     table = Table(box=None, header_style="dim")
     for column in ("id", "began (UTC)", "lasted", "from", "to", "outcome", "by", "reason"):

@@ -24,6 +24,12 @@ log = logging.getLogger(__name__)
 What = Literal["rollback", "halt", "pause", "resume"]
 FOLLOW_EVERY_S = 0.1
 TAKEN_WITHIN_S = 15.0
+GONE_FOR_S = 5.0
+"""A watchdog that is restarted is back by then."""
+
+
+class DaemonGoneError(Exception):
+    """The watchdog that was given the order has ended, and none has come in its place."""
 
 
 def dry_run(settings: Settings, to: str | None, out: Console) -> int:
@@ -109,20 +115,37 @@ def _follow(settings: Settings, what: What, out: Console) -> int:
             time.sleep(FOLLOW_EVERY_S)
         journal = Journal(journal_path(settings), read_only=True)
         try:
-            return _follow_answer(journal, what, out)
+            return _follow_answer(journal, what, _Rests(settings), out)
         finally:
             journal.close()
-    except JournalError as error:
+    except (JournalError, DaemonGoneError) as error:
         return _say(out, str(error), "red", 1)
     except KeyboardInterrupt:
         return _say(out, "the watchdog goes on by itself; see `model-watchdog status`", "dim")
 
 
-def _follow_answer(journal: Journal, what: What, out: Console) -> int:
-    answer = None
-    while answer is None:
-        answer = next((o.answer for o in journal.orders(5) if o.what == what), None)
+class _Rests:
+    """The pauses between two looks; DaemonGoneError when there is nothing more to look for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lock = locks(settings)[0]
+        self._seen_s = time.monotonic()
+
+    def rest(self) -> None:
+        now_s = time.monotonic()
+        if self._lock.holder() is not None:
+            self._seen_s = now_s
+        elif now_s - self._seen_s > GONE_FOR_S:
+            raise DaemonGoneError(
+                "no watchdog is running any more: it ended before the order was carried out. What was begun "
+                "goes on once it is started again: model-watchdog run"
+            )
         time.sleep(FOLLOW_EVERY_S)
+
+
+def _follow_answer(journal: Journal, what: What, rests: _Rests, out: Console) -> int:
+    while (answer := next((o.answer for o in journal.orders(5) if o.what == what), None)) is None:
+        rests.rest()
     if not answer.startswith("incident "):
         refused = answer.startswith("refused")
         return _say(out, answer, "red" if refused else "green", int(refused))
@@ -134,7 +157,7 @@ def _follow_answer(journal: Journal, what: What, out: Console) -> int:
         shown = _show_steps(journal, incident, shown, out)
         if not incident.open or incident.monitoring:
             return _end(incident, what, out)
-        time.sleep(FOLLOW_EVERY_S)
+        rests.rest()
 
 
 def _show_steps(journal: Journal, incident: Incident, shown: int, out: Console) -> int:
