@@ -37,7 +37,8 @@ def one_good_end(house: House, bot: HostileBot, server: TelegramServer) -> None:
     last = bot.ran("loaded")[-1]
     assert (last["version"], last["pid"]) == ("v2.0.0", house.bot_pid())
     assert len(bot.loaded("v2.0.0")) == 1, "the good version was started more than once"
-    assert house.cli("status").returncode == 0
+    house.wait(lambda: house.lock_holder() == house.daemon.pid, "the last daemon is up")
+    house.wait(lambda: house.cli("status").returncode == 0, "status is content")
     house.assert_report(incident)
     every_alert_arrived(house, server)
     steps = ("rolling back v2.1.0 to v2.0.0", "Bot ", "Registry switched", "Bot restarted on v2.0.0")
