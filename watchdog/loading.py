@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from registry import ModelRegistry, RegistryError
 from triggers import LogLine
 from watchdog import messages
 from watchdog.bot_log import BotLogParser
@@ -10,7 +11,7 @@ from watchdog.bots.base import Running
 from watchdog.follow import Follower
 from watchdog.incident import Incident
 from watchdog.place import Place
-from watchdog.proof import LoadProof, names_of
+from watchdog.proof import LoadProof, Names, names_of
 from watchdog.rules import load_error_rule
 from watchdog.world import World
 
@@ -25,16 +26,21 @@ def end_of_log(log: Path) -> dict[str, Any]:
     return place
 
 
+def _names(registry: ModelRegistry, version: str) -> Names:
+    """An entry that cannot be read names no file; it must not keep another version from being proved."""
+    try:
+        return names_of(version, registry.artifacts(version), {})
+    except RegistryError:
+        return names_of(version, {}, {})
+
+
 class Watcher:
     """Follows the bot and its log since the start."""
 
     def __init__(self, world: World, incident: Incident, running: Running) -> None:
         registry, links = world.registry, world.settings.registry.links
         target = str(incident.target)
-        names = [
-            names_of(version, registry.artifacts(version), {}) for version in registry.registry["models"]
-        ]
-        others = [name for name in names if name.version != target]
+        others = [_names(registry, version) for version in registry.registry["models"] if version != target]
         errors = load_error_rule(world.settings)
         self._proof = LoadProof(
             names_of(target, registry.artifacts(target), links),

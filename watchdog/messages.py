@@ -158,6 +158,14 @@ def one_older(incident: Incident, why: str) -> str:
     return f"{incident.target} is no good either; going one version further back (incident {incident.id})\nWhy: {why}"
 
 
+def outlived(incident: Incident, other: str) -> str:
+    """Somebody deployed while the restored version was being watched."""
+    return (
+        f"{other} was made current while {incident.target} was being watched (incident {incident.id})\n"
+        f"The watching ends here; the rules judge {other} from its start. If you did not promote it, find out what did."
+    )
+
+
 def stuck(incident: Incident, why: str) -> str:
     """A step that cannot be done now."""
     return (

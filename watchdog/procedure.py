@@ -11,6 +11,7 @@ was open once more. A step answers with what comes next; `watchdog.runner` journ
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from watchdog import loading, messages, report
 from watchdog.bots.base import BotError, Running
 from watchdog.incident import Incident
 from watchdog.world import World
+
+log = logging.getLogger(__name__)
 
 SWITCH_AGAIN = 3
 
@@ -86,13 +89,14 @@ async def assess(run: Run) -> Outcome:
 async def _assess(run: Run) -> Outcome:
     incident, registry = run.incident, run.world.registry
     current = current_version(registry)
+    incident.from_version = incident.from_version or current
     if incident.automatic and current != incident.from_version:
         incident.outcome = "superseded"
         return Done(
             f"{incident.from_version} was judged, but {current} was promoted meanwhile", skip_to="close"
         )
     if incident.wanted is None:
-        incident.target = await asyncio.to_thread(registry.target, exclude=incident.tried)
+        incident.target = await asyncio.to_thread(registry.target, exclude=_no_targets(incident))
     else:
         refusal = await asyncio.to_thread(registry.why_not, incident.wanted)
         if refusal is not None:
@@ -104,11 +108,25 @@ async def _assess(run: Run) -> Outcome:
         return Halt(messages.no_target(incident.from_version))
     severity: messages.Severity = "critical" if incident.automatic else "warning"
     run.tell("assess", messages.rolling_back(incident, run.world.now()), severity)
-    evidence = run.world.evidence()
-    saved = await asyncio.to_thread(
-        report.save_evidence, run.world.settings.state_dir, incident, evidence, run.world.redact
-    )
-    return Done(f"rolling back to {incident.target}, whose files verify; {saved}")
+    return Done(f"rolling back to {incident.target}, whose files verify; {await _save_evidence(run)}")
+
+
+def _no_targets(incident: Incident) -> list[str]:
+    """What is never gone back to: the version that the incident is about, and those that turned out to be no good."""
+    return [*incident.tried, *([] if incident.from_version is None else [incident.from_version])]
+
+
+async def _save_evidence(run: Run) -> str:
+    """Evidence is for people, afterwards: whatever goes wrong with it must not hold up the stopping of the bot."""
+    world = run.world
+    try:
+        evidence = world.evidence()
+        return await asyncio.to_thread(
+            report.save_evidence, world.settings.state_dir, run.incident, evidence, world.redact
+        )
+    except Exception as error:  # a rule that cannot tell its state, say
+        log.error("no evidence", exc_info=error)
+        return f"the evidence could not be gathered ({type(error).__name__}: {error})"
 
 
 async def hold_down(run: Run) -> Outcome:
@@ -194,13 +212,15 @@ def _switch(run: Run) -> str | None:
     reason = f"incident {incident.id}: {incident.reason}"
     while True:
         if incident.target is None:
-            incident.target = registry.target(exclude=incident.tried)
+            incident.target = registry.target(exclude=_no_targets(incident))
             if incident.target is None:
                 return None
         run.note()
         try:
             return registry.rollback(incident.target, reason=reason)
         except RegistryError:
+            if current_version(registry) == incident.target:
+                return incident.target  # switched, and then something was wrong: that is looked at next
             if registry.why_not(incident.target) is None:
                 raise  # the target is good: the disk, or a lock, is in the way, and no other version would mend that
             incident.tried.append(incident.target)
@@ -236,6 +256,7 @@ async def start_bot(run: Run) -> Outcome:
     problem = await asyncio.to_thread(_unproven, run)
     if problem is not None:
         return OlderVersion(problem)
+    world.interrupts.look()  # hashing may have taken long: no start after a halt was asked for
     try:
         running = await _started_or_found(run)
     except BotError as error:
@@ -309,13 +330,28 @@ async def confirm_loaded(run: Run) -> Outcome:
 async def monitor(run: Run) -> Outcome:
     """Watches the restored version for `monitor_for`; a rule that fires meanwhile halts (the daemon's ticks see it).
 
-    Proves: nothing fired. Leaves behind on failure: a halted bot and people paged.
+    Proves: nothing fired. Leaves behind on failure: a halted bot and people paged. When another version is made
+    current meanwhile the watching ends, so that the rules judge that one in their own right.
     """
-    world = run.world
-    begin = messages.parse_time(run.incident.facts["monitor_from"])
+    world, incident = run.world, run.incident
+    begin = messages.parse_time(incident.facts["monitor_from"])
     while (rest := begin + world.settings.rollback.monitor_for - world.now()).total_seconds() > 0:
+        other = _current_instead(run)
+        if other is not None:
+            incident.outcome = "superseded"
+            run.tell("monitor", messages.outlived(incident, other), "warning")
+            return Done(f"{other} was made current meanwhile")
         await run.wait(min(rest.total_seconds(), 1.0))
     return Done(f"nothing fired for {messages.span(world.settings.rollback.monitor_for)}")
+
+
+def _current_instead(run: Run) -> str | None:
+    """The version that is current in place of the target; None also while that cannot be read."""
+    try:
+        current = current_version(run.world.registry)
+    except RegistryError:
+        return None
+    return None if current == run.incident.target else current
 
 
 async def close(run: Run) -> Outcome:
