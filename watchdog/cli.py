@@ -1,70 +1,89 @@
 """The commands. Exit codes: 0 good, 1 bad news, 2 wrong usage or configuration."""
 
-import getpass
 import json
 import os
 import sys
+from datetime import UTC, datetime
+from importlib.metadata import version as distribution_version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 import config
 from config import ConfigError, Settings
+from watchdog import screen
+from watchdog.caller import become_owner, load_without_secrets, who
+from watchdog.screen import say
 
 app = typer.Typer(
     name="model-watchdog",
-    help="Rolls a trading bot's model back by itself when a version turns out to be bad.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # its panels break long paths
     pretty_exceptions_enable=False,
 )
+STATE_COLOURS = {"ok": "green", "pending": "yellow", "firing": "bold red", "no_data": "dim"}
+
 out = Console()
 err = Console(stderr=True)
 
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="Default: ./watchdog.yaml, then /etc/model-watchdog/watchdog.yaml"
+        "--config", metavar="FILE", help="Else ./watchdog.yaml or /etc/model-watchdog/watchdog.yaml"
     ),
 ]
 Reason = Annotated[
-    str, typer.Option("--reason", help="Why; it is kept in the journal and told to everybody on call")
+    str, typer.Option("--reason", metavar="TEXT", help="Why: kept in the journal, told to all on call")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        raise typer.Exit(say(out, f"model-watchdog {distribution_version('model-watchdog')}"))
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is")
+    ] = False,
+) -> None:
+    """Rolls a trading bot's model back by itself when a version turns out to be bad.
+
+    Exit code: 0 good, 1 bad news, 2 wrong usage or configuration.
+    """
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Says what is wrong and ends."""
-    err.print(f"[red]{escape(message)}[/]", highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
+    raise typer.Exit(say(err, message, "red", code))
 
 
-def load(file: Path | None) -> Settings:
-    """The settings, or all that is wrong with them and exit 2."""
+def load(file: Path | None, *, secrets: bool = True) -> Settings:
+    """The settings, or all that is wrong with them and exit 2. Called by root, it acts as the watchdog's user from
+    here on. `secrets`: whether the command can do without them, in a shell that has none of the service's."""
     try:
-        settings = config.load(config.find(file))
+        path = config.find(file)
+        settings, unset = (config.load(path), []) if secrets else load_without_secrets(path)
     except ConfigError as error:
         fail(str(error), 2)
     if settings.bot.control != "process":
-        fail(
-            f"{settings.path}: bot.control: {settings.bot.control} is not in this version yet; only process is",
-            2,
-        )
+        kind = settings.bot.control
+        fail(f"{path}: bot.control: {kind} is not in this version yet; only process is", 2)
+    if unset:
+        say(err, f"{', '.join(unset)}: not set in this shell; this command does without", "dim")
+    if (user := become_owner(settings.state_dir)) is not None:
+        say(err, f"acting as {user}, who owns {settings.state_dir}", "dim")
     return settings
-
-
-def say(text: str, style: str = "") -> None:
-    """A line for people."""
-    out.print(f"[{style}]{escape(text)}[/]" if style else escape(text), highlight=False, soft_wrap=True)
 
 
 @app.command()
 def run(config: ConfigFile = None) -> None:
-    """Watch the bot until SIGTERM (this is what the service runs)."""
+    """Watch the bot until SIGTERM. This is what the service runs."""
     from watchdog import service
 
     raise typer.Exit(service.run(load(config)))
@@ -72,7 +91,7 @@ def run(config: ConfigFile = None) -> None:
 
 @app.command()
 def check(config: ConfigFile = None) -> None:
-    """Walk through everything that a rollback needs, and say how to mend what is not good."""
+    """Look at all that a rollback needs; say how to mend it."""
     from watchdog import check as checks
 
     raise typer.Exit(checks.show(load(config), out))
@@ -80,12 +99,12 @@ def check(config: ConfigFile = None) -> None:
 
 @app.command()
 def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """How things stand now."""
+    """Say how things stand now."""
     from watchdog.journal import JournalError
     from watchdog.status import look
 
     try:
-        found = look(load(config))
+        found = look(load(config, secrets=False))
     except JournalError as error:
         fail(str(error), 1)
     if as_json:
@@ -93,43 +112,44 @@ def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
     else:
         _show_status(found.body, found.daemon)
         if found.bad:
-            say(found.bad, "bold red")
+            say(out, found.bad, "bold red")
     raise typer.Exit(1 if found.bad else 0)
 
 
 def _show_status(body: dict[str, Any], daemon: int | None) -> None:
     colour = {"watching": "green", "monitoring": "yellow", "paused": "yellow"}.get(body["state"], "red")
-    bot, model = body["bot"], body["model"]
-    say(body["sentence"], f"bold {colour}")
-    facts = Table.grid(padding=(0, 2))
-    for name, value in (
-        ("bot", f"{bot['name']}, {'running, pid ' + str(bot['pid']) if bot['running'] else 'not running'}"),
-        ("model", f"{model['version']}, deployed {model['deployed_at']}"),
-        ("rollback target", body["rollback_target"] or "none"),
-        (
-            "incident",
-            "none"
-            if body["incident"] is None
-            else f"{body['incident']['id']}, at {body['incident']['step']}",
-        ),
-        ("alerts waiting", str(body["outbox"]["waiting"])),
-        ("watchdog", "not running" if daemon is None else f"pid {daemon}, last tick {body['last_tick']}"),
-    ):
-        facts.add_row(f"[dim]{name}[/]", escape(value))
-    out.print(facts)
+    bot, model, incident = body["bot"], body["model"], body["incident"]
+    say(out, body["sentence"], f"bold {colour}")
+    facts = {
+        "bot": f"{bot['name']}, {'running, pid ' + str(bot['pid']) if bot['running'] else 'not running'}",
+        "model": f"{model['version']}, deployed {_time(model['deployed_at'])}",
+        "rollback target": body["rollback_target"] or "none",
+        "incident": "none" if incident is None else f"{incident['id']}, at {incident['step']}",
+        "alerts waiting": str(body["outbox"]["waiting"]),
+        "watchdog": "not running"
+        if daemon is None
+        else f"pid {daemon}, last tick {_time(body['last_tick'])}",
+    }
+    screen.table(out, [([(name, "dim")], value) for name, value in facts.items()])
     if body["triggers"]:
-        table = Table(box=None, header_style="dim")
-        for column in ("rule", "state", "value", "limit", "reason"):
-            table.add_column(column)
-        for rule in body["triggers"]:
-            table.add_row(
-                rule["name"],
-                rule["state"],
-                _number(rule["value"]),
-                _number(rule["limit"]),
-                escape(rule["reason"]),
+        rows = [
+            (
+                [
+                    (rule["name"], ""),
+                    (rule["state"], STATE_COLOURS.get(rule["state"], "")),
+                    (_number(rule["value"]), ""),
+                    (_number(rule["limit"]), ""),
+                ],
+                rule["reason"],
             )
-        out.print(table)
+            for rule in body["triggers"]
+        ]
+        screen.table(out, rows, header=(("rule", "state", "value", "limit"), "reason"))
+
+
+def _time(text: str | None) -> str:
+    """`2026-03-01 10:00:00 UTC`."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if text else "unknown"
 
 
 def _number(value: float | None) -> str:
@@ -145,10 +165,10 @@ def rollback(
     reason: Reason = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing")] = False,
 ) -> None:
-    """Roll the bot back to an earlier version, with all the steps and proofs of an automatic rollback."""
+    """Go back to an earlier version, with every step and proof."""
     from watchdog import orders_cli
 
-    settings = load(config)
+    settings = load(config, secrets=False)
     if dry_run:
         raise typer.Exit(orders_cli.dry_run(settings, to, out))
     raise typer.Exit(orders_cli.order(settings, "rollback", who(), reason, to, out))
@@ -159,15 +179,18 @@ def halt(config: ConfigFile = None, reason: Reason = "") -> None:
     """Stop the bot now, and keep it stopped until `resume`."""
     from watchdog import orders_cli
 
-    raise typer.Exit(orders_cli.order(load(config), "halt", who(), reason, None, out))
+    raise typer.Exit(orders_cli.order(load(config, secrets=False), "halt", who(), reason, None, out))
 
 
 @app.command()
 def resume(config: ConfigFile = None, reason: Reason = "") -> None:
-    """End a halt or a pause: the bot is started on the current version if it verifies."""
+    """End a halt or a pause.
+
+    After a halt the bot is started on the current version, if its files verify, and the rules begin anew.
+    """
     from watchdog import orders_cli
 
-    raise typer.Exit(orders_cli.order(load(config), "resume", who(), reason, None, out))
+    raise typer.Exit(orders_cli.order(load(config, secrets=False), "resume", who(), reason, None, out))
 
 
 @app.command()
@@ -175,7 +198,7 @@ def pause(config: ConfigFile = None, reason: Reason = "") -> None:
     """Look and tell, and do not act, until `resume`."""
     from watchdog import orders_cli
 
-    raise typer.Exit(orders_cli.order(load(config), "pause", who(), reason, None, out))
+    raise typer.Exit(orders_cli.order(load(config, secrets=False), "pause", who(), reason, None, out))
 
 
 @app.command()
@@ -186,10 +209,10 @@ def incidents(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """What happened: all incidents, or one with its steps."""
+    """List what happened, or tell one incident with its steps."""
     from watchdog import incidents_cli
 
-    raise typer.Exit(incidents_cli.show(load(config), number, as_json, out, fail))
+    raise typer.Exit(incidents_cli.show(load(config, secrets=False), number, as_json, out, fail))
 
 
 @app.command()
@@ -197,7 +220,7 @@ def init(
     folder: Annotated[Path, typer.Argument(help="The bot's folder")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing watchdog.yaml")] = False,
 ) -> None:
-    """Look at a bot's folder and write a commented watchdog.yaml for it."""
+    """Look at a bot's folder and write a watchdog.yaml for it."""
     from watchdog import init as initial
 
     raise typer.Exit(initial.write(folder, force=force, out=out))
@@ -209,7 +232,10 @@ def demo(
         str, typer.Option("--cause", help="drawdown | loss_streak | load_error | checksum | sharpe")
     ] = "drawdown",
 ) -> None:
-    """See a failing model being caught and rolled back: a real daemon, a real bot, a throw-away folder."""
+    """See a failing model being caught and rolled back.
+
+    A real daemon and a real bot, in a throw-away folder.
+    """
     from demo.narrate import CAUSES, narrate
 
     if cause not in CAUSES:
@@ -217,19 +243,25 @@ def demo(
     raise typer.Exit(narrate(cause, out))
 
 
-def who() -> str:
-    """Who gives the order: the person behind sudo, too."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = f"uid {os.getuid()}"
-    return f"{os.environ['SUDO_USER']} as {name}" if "SUDO_USER" in os.environ else name
-
-
 def main() -> None:
-    """The entry point. A pipe that was closed (`| head`) is no error."""
+    """The entry point. A reader that went away (`| head`) is not worth a word; a disk that is full is."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called (`>&-`)
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         raise SystemExit(1) from None
+    except OSError as error:
+        _silence(sys.stdout)
+        print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+
+
+def _silence(stream: TextIO) -> None:
+    """So that the interpreter's own last flush does not fail, too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
