@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from watchdog.log_files import LogFile, check_regular, reason
-from watchdog.place import Mark, Place, Position
+from watchdog.log_files import LogFile, PlainFile, check_regular, reason
+from watchdog.place import HEAD_BYTES, TAIL_BYTES, Mark, Place, Position
 from watchdog.rotation import Chain
 from watchdog.siblings import Rotating
 
+_BLOCK = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MOST_PUT_OFF = 50
@@ -238,3 +239,32 @@ class Follower:
     def _move(self, data: bytes) -> None:
         if data:
             self._at = self._scan = self._at.after(data)
+
+
+def end_of(path: Path) -> Place:
+    """Behind the last whole line that the log at `path` has now, found without reading what lies before it."""
+    before = Chain(path).behind()
+    try:
+        file = PlainFile(path)
+    except OSError:
+        return before
+    try:
+        offset = _behind_last_line(file)
+        tail_bytes = min(TAIL_BYTES, offset)
+        head, tail = file.read_at(0, min(HEAD_BYTES, offset)), file.read_at(offset - tail_bytes, tail_bytes)
+        return Position(offset, head, tail).place(file, file.written_ns(), before.before)
+    except OSError:
+        return before
+    finally:
+        file.close()
+
+
+def _behind_last_line(file: PlainFile) -> int:
+    end = file.size()
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        line_end = file.read_at(start, end - start).rfind(b"\n")
+        if line_end >= 0:
+            return start + line_end + 1
+        end = start
+    return 0

@@ -1,8 +1,5 @@
 """Watches a bot that was just started load its model: the process, and what it logs from its start on."""
 
-from pathlib import Path
-from typing import Any
-
 from registry import ModelRegistry, RegistryError
 from triggers import LogLine
 from watchdog import messages
@@ -14,16 +11,6 @@ from watchdog.place import Place
 from watchdog.proof import LoadProof, Names, names_of
 from watchdog.rules import load_error_rule
 from watchdog.world import World
-
-
-def end_of_log(log: Path) -> dict[str, Any]:
-    """Where the bot's log ends now: what is written from here on, was written after the start."""
-    follower = Follower(log)
-    while follower.read() or not follower.caught_up:
-        pass
-    place = follower.place.dump()
-    follower.close()
-    return place
 
 
 def _names(registry: ModelRegistry, version: str) -> Names:

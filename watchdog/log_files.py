@@ -104,6 +104,10 @@ class PlainFile:
     def written_ns(self) -> int:
         return os.fstat(self._fd).st_mtime_ns
 
+    def size(self) -> int:
+        """Bytes, now."""
+        return os.fstat(self._fd).st_size
+
     def damage(self) -> str | None:
         return None
 

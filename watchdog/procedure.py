@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from registry import ModelRegistry, RegistryError
 from watchdog import loading, messages, report
 from watchdog.bots.base import BotError, Running
+from watchdog.follow import end_of
 from watchdog.incident import Incident
 from watchdog.world import World
 
@@ -292,7 +293,7 @@ async def _started_or_found(run: Run) -> Running:
         return found[0]
     if found:
         await world.bot.stop(world.settings.bot.stop_timeout.total_seconds())
-    run.note(starting=True, log_place=loading.end_of_log(world.settings.bot.log))
+    run.note(starting=True, log_place=end_of(world.settings.bot.log).dump())
     running = await world.bot.start()
     world.remember_bot()
     run.note(pid=running.pid)
