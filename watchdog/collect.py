@@ -74,9 +74,7 @@ class Collector:
         self._look_at_registry()
         records: list[Record] = list(self._look_at_bot())
         if self.deployment is not None and self._trades is not None and self._log is not None:
-            records += await self._read_log()
-            for record in sorted(records, key=attrgetter("at")):
-                self._engine.observe(record)
+            await self._read_log(records)
             async for record in self._trades.read(self.deployment.version, self.versions, live=self._live):
                 self._engine.observe(record)
             self._live = self.caught_up
@@ -88,6 +86,7 @@ class Collector:
         self._trouble("trade-log", trades.follower.trouble)
         self._trouble("trade-log-lines", trades.garbled)
         self._trouble("trade-log-future", trades.from_the_future)
+        self._trouble("trade-log-past", trades.from_the_past)
         self._trouble("trade-log-stale", trades.stale(deployment.since))
         self._trouble("artifact", self._files.unreadable)
         self._trouble("registry-entry", self._files.entry_trouble)
@@ -248,21 +247,32 @@ class Collector:
 
     # -- logs
 
-    async def _read_log(self) -> list[LogLine]:
+    async def _read_log(self, others: list[Record]) -> None:
+        """Feeds the new lines to the rules, batch by batch: a long history must not pile up in memory.
+
+        `others`: starts and ends of the bot, which come between the lines by their times.
+        """
         assert self._log is not None
         now = self._clock.now()
-        lines: list[LogLine] = []
+        waiting = deque(sorted(others, key=attrgetter("at")))
         began = time.monotonic()
         while True:
             raw = self._log.read()
             self.last_lines.extend(line.decode("utf-8", "replace")[:CUT] for line in raw[-KEPT_LOG_LINES:])
-            lines += self._parser.feed(raw)
-            if self._log.caught_up or time.monotonic() - began > MOST_S_A_TICK:
+            lines = self._parser.feed(raw)
+            enough = self._log.caught_up or time.monotonic() - began > MOST_S_A_TICK
+            if enough:
+                lines += self._parser.flush()
+            for line in sorted((self._dated(line, now) for line in lines), key=attrgetter("at")):
+                while waiting and waiting[0].at <= line.at:
+                    self._engine.observe(waiting.popleft())
+                self._engine.observe(line)
+            if enough:
                 break
             await asyncio.sleep(0)
-        lines += self._parser.flush()
+        for record in waiting:
+            self._engine.observe(record)
         self._trouble("bot-log", self._log.trouble)
-        return [self._dated(line, now) for line in lines]
 
     def _dated(self, line: LogLine, now: datetime) -> LogLine:
         """In steady time. What was just read was just written, whatever time zone the bot's log is in."""

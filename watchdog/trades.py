@@ -21,7 +21,10 @@ MOST_S_A_TICK = 5.0
 """A long history is read over several ticks, so that orders and heartbeats are not held up."""
 
 AHEAD = 3
-"""So many records in a row from the future are no slip: the time zone or a clock is wrong."""
+"""So many records in a row from the future, or the past, are no slip: the time zone or a clock is wrong."""
+
+BEHIND = timedelta(minutes=25)
+"""What was just written is never so old, but for a wrong time zone (they differ by 30 minutes or more)."""
 
 
 class Trades:
@@ -35,6 +38,8 @@ class Trades:
         self._decoder = TradeLogDecoder(settings.bot.tz)
         self._ahead = 0
         self._ahead_by = timedelta(0)
+        self._behind = 0
+        self._behind_by = timedelta(0)
         self.last_at = last_at
         self.last: deque[str] = deque(maxlen=KEPT)
         """The newest lines as they were written, for evidence."""
@@ -70,6 +75,8 @@ class Trades:
             self._ahead, self._ahead_by = self._ahead + 1, record.at - now
             return None
         self._ahead = 0
+        self._behind = self._behind + 1 if live and now - record.at > BEHIND else 0
+        self._behind_by = now - record.at
         self.last_at = now if live else max(record.at, self.last_at or record.at)
         return None if made_by != current and made_by in versions else record
 
@@ -81,6 +88,17 @@ class Trades:
         return (
             f"{self.follower.path}: the newest records are {span(self._ahead_by)} ahead of the clock, so "
             f"the trade rules do not judge; check `bot.timezone` ({self._settings.bot.timezone}) and the bot's clock"
+        )
+
+    @property
+    def from_the_past(self) -> str | None:
+        """That what was just written is dated long ago, or None. The rules may miss it, so people are told."""
+        if self._behind < AHEAD:
+            return None
+        return (
+            f"{self.follower.path}: records that were just written are dated {span(self._behind_by)} ago, so the trade "
+            f"rules may take them for those of an earlier deployment; check `bot.timezone` "
+            f"({self._settings.bot.timezone}) and the bot's clock"
         )
 
     @property
