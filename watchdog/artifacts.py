@@ -46,6 +46,9 @@ class _Hashed:
     fresh: bool
     """Whether the file had only just been written, so that its stat is no proof."""
 
+    def proves(self, stat: _Stat) -> bool:
+        return stat == self.stat and not self.fresh
+
 
 class ArtifactWatch:
     """Remembers what was hashed when. `rehash_every_s`: also without a change; `settle_s`: see `check`."""
@@ -104,10 +107,8 @@ class ArtifactWatch:
     async def _hash(self, path: Path, now: datetime, monotonic: float) -> _Hashed:
         stat = _look_at(path)
         known = self._hashed.get(path)
-        if known is not None and known.stat == stat and not known.fresh:
-            age_s = monotonic - known.monotonic
-            if 0 <= age_s < self._rehash_every_s:
-                return known
+        if known is not None and known.proves(stat) and monotonic - known.monotonic < self._rehash_every_s:
+            return known
         stop = threading.Event()
         try:
             stat, digest = await asyncio.to_thread(_sha256, path, stop)

@@ -82,7 +82,7 @@ class BotLogParser:
         return message
 
     def _add(self, text: str) -> None:
-        if not self._last and len(self._first) < _FIRST_LINES and self._room > 1:
+        if len(self._first) < _FIRST_LINES and self._room > 1:
             text = text[: self._room - 1]
             self._first.append(text)
             self._room -= len(text) + 1

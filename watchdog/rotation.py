@@ -84,7 +84,6 @@ class Chain:
             return None
         files = self._siblings()
         newer = _newer(files, (*before, file), written_ns)
-        newer = [sibling for sibling in newer if sibling.identity != (file.device, file.inode)]
         sibling = self._open_first(newer, log)
         if log is None or (sibling is None and log.read_at(0, 1)):
             return sibling or log

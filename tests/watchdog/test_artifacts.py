@@ -198,6 +198,17 @@ async def test_a_cancelled_check_leaves_nothing_half_hashed_behind(model: Path) 
     assert (await look(watch, model, digest.hexdigest(), 1.0)).state == "ok"
 
 
+async def test_a_cancelled_check_does_not_read_on(model: Path) -> None:
+    os.truncate(model, 256 << 30)  # minutes to hash, nothing on disk
+    check = asyncio.create_task(look(ArtifactWatch(), model, "ab" * 32))
+    await asyncio.sleep(0.01)
+    check.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await check
+    async with asyncio.timeout(20):
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+
 async def test_the_event_loop_goes_on_while_a_big_file_is_hashed(model: Path) -> None:
     os.truncate(model, 256 << 20)
     check = asyncio.create_task(look(ArtifactWatch(sleep=settling()), model, "ab" * 32))

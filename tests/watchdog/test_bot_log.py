@@ -101,7 +101,8 @@ def test_an_empty_message_is_a_record() -> None:
 
 
 def test_a_very_long_traceback_keeps_its_beginning_and_its_end() -> None:
-    [got] = parse(HEAD + "begin\n" + "frame\n" * 5000 + "ValueError: the reason")
+    [got, after] = parse(HEAD + "begin\n" + "frame\n" * 5000 + f"ValueError: the reason\n{HEAD}after")
+    assert after.message == "after"
     lines = got.message.split("\n")
     assert lines[0] == "begin"
     assert lines[-1] == "ValueError: the reason"

@@ -79,9 +79,10 @@ def test_a_too_long_line_at_the_end_of_a_rotated_file(log: RotatingLog) -> None:
     assert follower.too_long == 1
 
 
-def test_holes_of_nul_bytes_hide_no_line(log: RotatingLog) -> None:
+@pytest.mark.parametrize("batch_bytes", [1000, 4000, 1 << 20])
+def test_holes_of_nul_bytes_hide_no_line(log: RotatingLog, batch_bytes: int) -> None:
     """A writer without O_APPEND goes on at its old offset after copytruncate."""
-    follower = Follower(log.path, max_line_bytes=1000, batch_bytes=1000)
+    follower = Follower(log.path, max_line_bytes=1000, batch_bytes=batch_bytes)
     log.write("one\n")
     with log.path.open("r+b") as file:
         file.seek(10_000)
@@ -92,6 +93,16 @@ def test_holes_of_nul_bytes_hide_no_line(log: RotatingLog) -> None:
     assert drain(follower) == []
     log.write("four\n")
     assert drain(follower) == ["four"]
+
+
+def test_nul_bytes_at_the_end_may_become_text(log: RotatingLog) -> None:
+    """Over a network the length of a file can be there before its text."""
+    follower = Follower(log.path)
+    log.write("one\n\0\0\0\0")
+    assert drain(follower) == ["one"]
+    assert drain(follower) == []
+    log.path.write_text("one\ntwo\n")
+    assert drain(follower) == ["two"]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])

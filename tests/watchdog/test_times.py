@@ -43,6 +43,12 @@ def test_records_out_of_order_by_seconds_in_the_hour_that_comes_twice_stay_in_it
     assert times.utc("2026-10-25T02:04:30") == second - timedelta(seconds=30)
 
 
+def test_a_time_that_never_was_is_not_taken_for_an_even_earlier_one() -> None:
+    times = LocalTimes(ZoneInfo("Europe/Berlin"))
+    times.utc("2026-03-29T04:00:00")
+    assert times.utc("2026-03-29T02:30:00") == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+
+
 @given(
     st.datetimes(datetime.fromisoformat("1971-01-01"), datetime.fromisoformat("2100-01-01")),
     st.sampled_from(["America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Casablanca"]),
