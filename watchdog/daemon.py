@@ -94,6 +94,10 @@ class Daemon:
         while self._parts.incidents.busy and not self._stopping.is_set():
             self._notify.extend_start(bound_s)
             await asyncio.sleep(0.05)
+            if (error := self._parts.incidents.crashed()) is not None:
+                self._parts.watch.part_ended("procedure", error)
+                log.error("a step failed in a way nobody expected; it is tried again", exc_info=error)
+                await asyncio.sleep(1.0)
 
     # -- ticks
 

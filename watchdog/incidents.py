@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+from collections.abc import Callable
 
 from registry import RegistryError
 from watchdog import report
@@ -15,6 +16,9 @@ from watchdog.world import World
 
 log = logging.getLogger(__name__)
 
+MOST_CRASHES = 3
+"""A procedure that a mistake of ours ends so often is not the way out: the bot is halted."""
+
 
 class Incidents:
     """Opens incidents, at most one at a time, and lets the runner carry them on beside the ticks."""
@@ -23,6 +27,7 @@ class Incidents:
         self._world = world
         self._runner = Runner(world)
         self._task: asyncio.Task[None] | None = None
+        self._crashes = 0
         self.current: Incident | None = None
 
     @property
@@ -64,11 +69,13 @@ class Incidents:
         automatic: bool,
         version: str | None = None,
         wanted: str | None = None,
+        along: Callable[[Incident], None] = lambda _: None,
     ) -> Incident:
-        """Opens an incident, on disk when this returns, and begins to work on it.
+        """Opens an incident, on disk when this returns, and begins to work on it. Not to be called in a transaction.
 
-        `version`: the one that was judged; default: the current one. An incident that is only monitored is
-        superseded. When the journal cannot be written the bot is halted all the same, in memory.
+        `version`: the one that was judged; default: the current one. `along` writes to the journal what must be on
+        disk together with the incident, or not at all. An incident that is only monitored is superseded. When the
+        journal cannot be written the bot is halted all the same, in memory.
         """
         world = self._world
         now, first = world.now(), STEPS[plan][0].__name__
@@ -79,6 +86,7 @@ class Incidents:
                 incident = world.journal.open_incident(
                     plan, first, reason, by, automatic=automatic, at=now, from_version=version, wanted=wanted
                 )
+                along(incident)
         except sqlite3.Error as error:
             log.critical(
                 "the journal cannot be written (%s): the bot is halted, which needs no journal", error
@@ -108,36 +116,56 @@ class Incidents:
             log.error("the report of incident %d cannot be written: %s", incident.id, error)
         world.journal.save(incident)
 
-    def halt(self, why: str, who: str, *, automatic: bool) -> Incident:
-        """Halts the bot: turns the open incident into a halt, or opens one."""
+    def halt(
+        self,
+        why: str,
+        who: str,
+        *,
+        automatic: bool,
+        along: Callable[[Incident], None] = lambda _: None,
+    ) -> Incident:
+        """Halts the bot: turns the open incident into a halt, or opens one. `along`: as for `open`."""
         if self.current is None:
-            return self.open("halt", why, who, automatic=automatic)
+            return self.open("halt", why, who, automatic=automatic, along=along)
         incident = self.current
+        try:
+            with self._world.journal.writing():
+                if incident.plan == "rollback":
+                    incident.facts["halt_asked"] = {"why": why, "who": who}
+                    self._world.journal.save(incident)
+                along(incident)
+        except sqlite3.Error as error:
+            log.critical("the journal cannot be written (%s): the halt is obeyed all the same", error)
         if incident.plan == "rollback":
-            incident.facts["halt_asked"] = {"why": why, "who": who}
-            try:
-                self._world.journal.save(incident)
-            except sqlite3.Error as error:
-                log.critical("the journal cannot be written (%s): the halt is obeyed all the same", error)
             self._world.interrupts.ask_halt(why, who)
         return incident
 
     def _halt_that_came_late(self, incident: Incident | None) -> None:
-        """A halt that was asked for while the incident was being closed still counts."""
-        asked = None if incident is None or incident.plan == "halt" else incident.facts.get("halt_asked")
-        if (
-            asked is not None
-            and self._world.halted is None
-            and incident is not None
-            and not incident.facts.get("halt_done")
-        ):
-            incident.facts["halt_done"] = True
-            self._world.interrupts.obeyed()
-            with self._world.journal.writing():
-                self._world.journal.save(incident)
-                self.open("halt", asked["why"], asked["who"], automatic=False)
+        """A halt that was asked for while the incident was being closed still counts, once."""
+        if incident is None or incident.plan == "halt" or incident.facts.get("halt_done"):
+            return
+        asked, closed = incident.facts.get("halt_asked"), incident
+        if asked is None:
+            return
+        closed.facts["halt_done"] = True
+        self._world.interrupts.obeyed()
+        if self._world.halted is None:
+            self.open(
+                "halt",
+                asked["why"],
+                asked["who"],
+                automatic=False,
+                along=lambda _: self._world.journal.save(closed),
+            )
+            return
+        try:
+            self._world.journal.save(closed)
+        except sqlite3.Error as error:
+            log.critical("the journal cannot be written: %s", error)
 
     def _work(self, incident: Incident) -> None:
+        if incident is not self.current:
+            self._crashes = 0
         before, self.current = self._task, incident
         self._task = asyncio.get_running_loop().create_task(self._carry_on(incident, before))
 
@@ -159,10 +187,14 @@ class Incidents:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def crashed(self) -> BaseException | None:
-        """An error that no step expected: the incident is still open, and is taken up again."""
+        """An error that no step expected: the incident is still open, and is taken up again; in the end as a halt."""
         if self._task is None or not self._task.done() or self._task.cancelled() or self.current is None:
             return None
         error = self._task.exception()
         if error is not None:
+            self._crashes += 1
+            if self._crashes >= MOST_CRASHES and self.current.plan == "rollback":
+                why = f"{self.current.reason}. The procedure failed {self._crashes} times ({error!r})"
+                self._world.interrupts.ask_halt(why, self.current.by)
             self._work(self.current)
         return error

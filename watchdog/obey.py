@@ -6,6 +6,7 @@ kill -9 in between leaves an unanswered order, which the next start obeys.
 
 import logging
 import sqlite3
+from datetime import datetime
 from typing import Literal
 
 from watchdog.collect import Collector
@@ -27,23 +28,34 @@ class Orders:
         self._world, self._control = world, control
         self._incidents, self._collector = incidents, collector
         self._trouble = ""
+        self._unfinished = False
+        self._taken: dict[str, str] = {}
 
     def catch_up(self) -> None:
-        """Obeys what was accepted before the last watchdog ended and never answered."""
-        for number, order in self._world.journal.unanswered():
-            self._obey(number, order)
+        """Obeys what was accepted and never answered: the last watchdog ended, or the disk refused. Raises nothing."""
+        self._unfinished = False
+        try:
+            for number, order in self._world.journal.unanswered():
+                self._obey(number, order)
+        except (OrderError, OSError, sqlite3.Error) as error:
+            self._unfinished = True
+            self._tell_trouble(str(error))
 
     def look(self) -> None:
         """One look at the control folder. A folder that others can write to is not obeyed. Raises nothing."""
         try:
             self._control.inspect()
+            if self._unfinished:
+                self.catch_up()
             for order in self._control.pending():
                 self.take(order)
             self._watch_pause()
         except (OrderError, OSError, sqlite3.Error) as error:
+            self._unfinished = True
             self._tell_trouble(str(error))
         else:
-            self._trouble = ""
+            if not self._unfinished:
+                self._trouble = ""
 
     def signalled(self, what: Literal["rollback", "pause"]) -> None:
         """SIGUSR1 and SIGUSR2. Raises nothing."""
@@ -62,13 +74,22 @@ class Orders:
         self._watch_pause()
 
     def take(self, order: Order) -> None:
-        """Accepts an order, consumes its flag, obeys it."""
+        """Accepts an order, consumes its flag, obeys it.
+
+        While the disk refuses, a halt and a rollback are obeyed all the same; a resume waits in its flag.
+        """
+        if order.ident is not None and self._taken.get(order.what) == order.ident:
+            return  # obeyed, but neither could that be written nor the flag be moved
         now = self._world.now()
         try:
             number = self._world.journal.accept(order, now)
         except sqlite3.Error as error:
+            if order.what == "resume":
+                raise
             log.critical("the journal cannot be written (%s); the order is obeyed all the same", error)
             number = 0
+        if order.ident is not None:
+            self._taken[order.what] = order.ident
         try:
             self._control.consume(order, now)
         except OSError as error:
@@ -88,6 +109,8 @@ class Orders:
             self._halt(number, order)
         elif order.what == "resume":
             self._resume(number, order)
+        else:
+            self._world.journal.answer(number, "noted")
 
     def _roll_back(self, number: int, order: Order) -> None:
         if self._incidents.busy and self._incidents.current is not None:
@@ -96,19 +119,25 @@ class Orders:
                 number, order, f"refused: incident {doing.id} is being worked on ({doing.step})", "warning"
             )
             return
-        why = order.why or "no reason given"
-        with self._world.journal.writing():
-            incident = self._incidents.open("rollback", why, order.who, automatic=False, wanted=order.wanted)
-            self._world.journal.answer(number, f"incident {incident.id}")
+        self._incidents.open(
+            "rollback",
+            order.why or "no reason given",
+            order.who,
+            automatic=False,
+            wanted=order.wanted,
+            along=lambda incident: self._world.journal.answer(number, f"incident {incident.id}"),
+        )
 
     def _halt(self, number: int, order: Order) -> None:
-        why = order.why or "no reason given"
         if self._world.halted is not None and self._incidents.current is None:
             self._answer(number, order, "the bot is halted already")
             return
-        with self._world.journal.writing():
-            incident = self._incidents.halt(why, order.who, automatic=False)
-            self._world.journal.answer(number, f"incident {incident.id}")
+        self._incidents.halt(
+            order.why or "no reason given",
+            order.who,
+            automatic=False,
+            along=lambda incident: self._world.journal.answer(number, f"incident {incident.id}"),
+        )
 
     def _resume(self, number: int, order: Order) -> None:
         if self._incidents.busy and self._incidents.current is not None:
@@ -154,7 +183,7 @@ class Orders:
         paused, known = self._control.paused(), self._world.journal.get("paused")
         now = self._world.now()
         if paused is not None and known != paused.ident:
-            self._world.journal.accept(paused, now)
+            self._note(paused, now)
             self._world.keep("paused", paused.ident or "PAUSE")
             why = f": {paused.why}" if paused.why else ""
             self._world.teller.tell(
@@ -166,8 +195,15 @@ class Orders:
             )
         elif paused is None and known is not None:
             self._world.keep("paused", None)
-            self._world.journal.accept(Order("unpause", "PAUSE was removed"), now)
+            self._note(Order("unpause", "PAUSE was removed"), now)
             self._world.teller.tell("paused", "the pause is over: the watchdog acts again", coalesce=False)
+
+    def _note(self, order: Order, now: datetime) -> None:
+        """Writes down who paused and who ended it; nothing is left to be done about it."""
+        with self._world.journal.writing():
+            number = self._world.journal.accept(order, now)
+            if number is not None:
+                self._world.journal.answer(number, "noted")
 
     def _tell_trouble(self, text: str) -> None:
         if text != self._trouble:

@@ -37,29 +37,27 @@ class Runner:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.incident: Incident | None = None
 
     async def carry_on(self, incident: Incident) -> None:
         """Runs the incident's steps from where it stands until it is closed."""
-        self.incident = incident
         run = Run(incident, self.world)
         stuck = 0
-        try:
-            while incident.open:
-                outcome = await self._one_step(run)
-                stuck = stuck + 1 if isinstance(outcome, Stuck) else 0
-                if isinstance(outcome, Stuck):
-                    self._page_stuck(run, outcome)
-                    await self._rest(run, RETRY_S[min(stuck, len(RETRY_S)) - 1])
-        finally:
-            self.incident = None
+        while incident.open:
+            outcome = await self._one_step(run)
+            stuck = stuck + 1 if isinstance(outcome, Stuck) else 0
+            if isinstance(outcome, Stuck):
+                self._page_stuck(run, outcome)
+                await self._rest(run, RETRY_S[min(stuck, len(RETRY_S)) - 1])
 
     async def _rest(self, run: Run, seconds: float) -> None:
         try:
             await run.wait(seconds)
         except HaltAsked as asked:
             self._turn_into_halt(run.incident, asked)
-            self.world.journal.save(run.incident)
+            try:
+                self.world.journal.save(run.incident)
+            except sqlite3.Error as error:
+                log.critical("the journal cannot be written (%s): the halt is obeyed all the same", error)
 
     async def _one_step(self, run: Run) -> Outcome | Stuck:
         incident, world = run.incident, self.world

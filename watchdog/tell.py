@@ -30,5 +30,7 @@ class Teller:
 
     def step(self, incident: Incident, name: str, text: str, severity: Severity = "info") -> None:
         """What a step did. Its key makes it told once, however often the step is run again after a crash."""
-        key = f"incident {incident.id}, {incident.plan} {incident.attempt}: {name}"
+        # Incidents that could not be written down have no number of their own.
+        number = incident.id or f"of {incident.opened_at.isoformat()}"
+        key = f"incident {number}, {incident.plan} {incident.attempt}: {name}"
         self.tell(f"incident-{incident.id}", text, severity, key=key, coalesce=False)

@@ -64,7 +64,8 @@ class World:
     @property
     def halted(self) -> dict[str, Any] | None:
         """Why and since when the bot has to stay stopped, or None."""
-        found: dict[str, Any] | None = self._unsaved.get("halted", self.journal.get("halted"))
+        found: dict[str, Any] | None
+        found = self._unsaved["halted"] if "halted" in self._unsaved else self.journal.get("halted")
         return found
 
     def remember_bot(self) -> None:
