@@ -154,6 +154,20 @@ class House:
             await Runner(self.world).carry_on(incident)
         return incident
 
+    async def finish(self) -> None:
+        """Lets the incidents be worked on, as beside ticks, until none is left or the process ends."""
+        for _ in range(20):
+            await self.incidents.settle()
+            if self.incidents.current is None or self.switch.dead or self.world.interrupts.handing_over:
+                return
+            self.incidents.crashed()
+        raise AssertionError(f"never done: {self.incidents.current}")
+
+    def condemn(self) -> None:
+        """The rule drawdown fires on the current version, as a tick would see it."""
+        reason = "drawdown 26.1 % is above 25 %"
+        self.incidents.open("rollback", reason, "rule drawdown", automatic=True, version=self.current)
+
     # -- what is
 
     @property
