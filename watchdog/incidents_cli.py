@@ -1,53 +1,77 @@
 """`incidents`: what happened, as a table, as one incident's story, or as JSON."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, NoReturn
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from config import Settings
 from watchdog import report
 from watchdog.assemble import journal_path
+from watchdog.clock import utc_now
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError
 from watchdog.messages import span
+from watchdog.reading import open_journal
+from watchdog.screen import say, table
 
 NONE_YET = "no incident so far"
+OUTCOME_COLOURS = {"rolled_back": "green", "halted": "red", None: "yellow"}
 
 
 def show(
     settings: Settings, number: int | None, as_json: bool, out: Console, fail: Callable[[str, int], NoReturn]
 ) -> int:
-    """Prints the incidents, or one; 1 when there is no such incident."""
+    """Prints the incidents, or one; 1 when there is no such incident, or the journal cannot be read."""
     try:
-        journal = Journal(journal_path(settings), read_only=True)
+        journal = open_journal(settings)
+        if journal is None:
+            return _nothing(number, as_json, out, fail)
+        try:
+            return _show(settings, journal, number, as_json, out, fail)
+        finally:
+            journal.close()
     except JournalError as error:
-        if number is None and not journal_path(settings).exists():
-            print("[]" if as_json else NONE_YET)  # noqa: T201
-            return 0
         fail(str(error), 1)
-    try:
-        if number is None:
-            found = journal.incidents()
-            if as_json:
-                print(json.dumps([_body(journal, incident) for incident in found], indent=1))  # noqa: T201
-            else:
-                _table(found, out)
-            return 0
-        incident = journal.incident(number)
-        if incident is None:
-            fail(f"there is no incident {number}; `model-watchdog incidents` lists them", 1)
-        if as_json:
-            print(json.dumps(_body(journal, incident), indent=1))  # noqa: T201
-        else:
-            _story(settings, journal, incident, out)
+    except sqlite3.Error as error:
+        fail(f"{journal_path(settings)}: the journal cannot be read: {error}", 1)
+
+
+def _nothing(number: int | None, as_json: bool, out: Console, fail: Callable[[str, int], NoReturn]) -> int:
+    if number is not None:
+        fail(f"there is no incident {number}: {NONE_YET}", 1)
+    if as_json:
+        print("[]")  # noqa: T201
         return 0
-    finally:
-        journal.close()
+    return say(out, NONE_YET)
+
+
+def _show(
+    settings: Settings,
+    journal: Journal,
+    number: int | None,
+    as_json: bool,
+    out: Console,
+    fail: Callable[[str, int], NoReturn],
+) -> int:
+    if number is None:
+        found = journal.incidents()
+        if as_json:
+            print(json.dumps([_body(journal, incident) for incident in found], indent=1))  # noqa: T201
+        else:
+            _table(found, out)
+        return 0
+    incident = journal.incident(number)
+    if incident is None:
+        fail(f"there is no incident {number}; `model-watchdog incidents` lists them", 1)
+    if as_json:
+        print(json.dumps(_body(journal, incident), indent=1))  # noqa: T201
+    else:
+        _story(settings, journal, incident, out)
+    return 0
 
 
 def _body(journal: Journal, incident: Incident) -> dict[str, Any]:
@@ -73,36 +97,29 @@ def _body(journal: Journal, incident: Incident) -> dict[str, Any]:
 
 def _table(found: list[Incident], out: Console) -> None:
     if not found:
-        out.print(NONE_YET)
+        say(out, NONE_YET)
         return
-    table = Table(box=None, header_style="dim")
-    for column in ("id", "began (UTC)", "lasted", "from", "to", "outcome", "by", "reason"):
-        table.add_column(column, no_wrap=column in {"id", "began (UTC)", "from", "to"})
-    for incident in found:
-        lasted = (
-            span(incident.closed_at - incident.opened_at) if incident.closed_at else f"open ({incident.step})"
-        )
-        cells = (
-            str(incident.id),
-            f"{incident.opened_at:%Y-%m-%d %H:%M:%S}",
-            lasted,
-            incident.from_version or "",
-            _to(incident),
-            (incident.outcome or "open").replace("_", " "), incident.by, incident.reason,
-        )  # fmt: skip
-        table.add_row(*map(escape, cells))
-    out.print(table)
+    header = (("id", "began (UTC)", "lasted", "from", "to", "outcome"), "by: reason")
+    table(out, [_row(incident) for incident in found], header=header)
 
 
-def _to(incident: Incident) -> str:
-    return str(incident.facts.get("switched_to") or "")
+def _row(incident: Incident) -> tuple[list[tuple[str, str]], str]:
+    lasted = span(incident.closed_at - incident.opened_at) if incident.closed_at else f"at {incident.step}"
+    cells = [
+        (str(incident.id), "bold"),
+        (f"{incident.opened_at:%Y-%m-%d %H:%M}", ""),
+        (lasted, ""),
+        (incident.from_version or "", ""),
+        (str(incident.facts.get("switched_to") or ""), ""),
+        ((incident.outcome or "open").replace("_", " "), OUTCOME_COLOURS.get(incident.outcome, "")),
+    ]
+    return cells, f"{incident.by}: {incident.reason}"
 
 
 def _story(settings: Settings, journal: Journal, incident: Incident, out: Console) -> None:
-    text = report.render(incident, journal.steps(incident), incident.closed_at or incident.opened_at)
-    out.print(escape(text), highlight=False, soft_wrap=True)
+    text = report.render(incident, journal.steps(incident), incident.closed_at or utc_now())
+    say(out, text)
     folder = report.folder(settings.state_dir, incident.id)
-    if folder.exists():
-        out.print(
-            escape(f"files: {', '.join(str(path) for path in sorted(folder.iterdir()))}"), soft_wrap=True
-        )
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            say(out, f"file: {path}")

@@ -3,6 +3,8 @@
 So the answer is true also while no daemon runs, and between two ticks.
 """
 
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
@@ -12,10 +14,12 @@ from config import Settings
 from notifier import NotifyError, Outbox
 from registry import ModelRegistry, RegistryError
 from watchdog.assemble import journal_path, locks, make_bot
+from watchdog.bots.base import Running
 from watchdog.clock import utc_now
 from watchdog.incident import Incident
-from watchdog.journal import Journal
+from watchdog.journal import Journal, JournalError
 from watchdog.orders import ControlFolder
+from watchdog.reading import open_journal
 
 
 @dataclass(frozen=True)
@@ -27,132 +31,157 @@ class Status:
     bad: str | None
 
 
+@dataclass(frozen=True)
+class _Model:
+    """The registry's current version; `problem` is what is wrong with the registry, if anything."""
+
+    version: str | None = None
+    deployed_at: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one look found. `tick` is what the last tick left behind."""
+
+    tick: dict[str, Any]
+    halted: dict[str, Any] | None
+    incident: Incident | None
+    paused: bool
+    daemon: int | None
+    running: Sequence[Running]
+    model: _Model
+
+
 def look(settings: Settings) -> Status:
     """Looks at everything once. Changes nothing. JournalError when there is a journal that cannot be read."""
-    path = journal_path(settings)
-    journal = Journal(path, read_only=True) if path.exists() else None
+    journal = open_journal(settings)
     try:
-        return _look(settings, journal)
+        seen = _look(settings, journal)
+        outbox = _outbox(settings, journal)
+    except (sqlite3.Error, NotifyError) as error:
+        raise JournalError(f"{journal_path(settings)}: the journal cannot be read: {error}") from error
     finally:
         if journal is not None:
             journal.close()
-
-
-def _look(settings: Settings, journal: Journal | None) -> Status:
-    tick: dict[str, Any] = (journal and journal.get("tick")) or {}
-    halted = journal and journal.get("halted")
-    incident = journal.open_one() if journal else None
-    paused = ControlFolder(settings.control_dir).paused()
-    daemon = locks(settings)[0].holder()
-    running = make_bot(settings, journal).find()
-    version, deployed_at, problem = _model(settings, journal)
-    state = _state(halted, incident, paused is not None)
+    state, incident, running = _state(seen), seen.incident, seen.running
     body = {
         "state": state,
-        "sentence": _sentence(state, tick, halted, incident, daemon, version, problem),
+        "sentence": _sentence(seen, state),
         "bot": {
             "name": settings.bot.name,
             "running": bool(running),
             "pid": running[0].pid if running else None,
         },
-        "model": {"version": version, "deployed_at": deployed_at},
-        "rollback_target": _target(settings, tick, incident),
-        "triggers": tick.get("triggers", []),
+        "model": {"version": seen.model.version, "deployed_at": seen.model.deployed_at},
+        "rollback_target": _target(settings, seen),
+        "triggers": seen.tick.get("triggers", []),
         "incident": None if incident is None else {"id": incident.id, "step": incident.step},
-        "outbox": _outbox(settings, journal),
-        "last_tick": tick.get("at"),
+        "outbox": outbox,
+        "last_tick": seen.tick.get("at"),
         "version": distribution_version("model-watchdog"),
     }
-    return Status(body, daemon, _bad(settings, daemon, halted, tick, body))
+    return Status(body, seen.daemon, _bad(settings, seen, state))
 
 
-def _state(halted: Any, incident: Incident | None, paused: bool) -> str:
-    if halted:
-        return "halted"
-    if incident is not None:
-        return "monitoring" if incident.bot_is_back else "rolling_back"
-    return "paused" if paused else "watching"
-
-
-def _sentence(
-    state: str,
-    tick: dict[str, Any],
-    halted: Any,
-    incident: Incident | None,
-    daemon: int | None,
-    version: str | None,
-    problem: str | None,
-) -> str:
-    if daemon is None:
-        return f"no watchdog is running ({state}); start it: model-watchdog run" + (
-            f". {problem}" if problem else ""
-        )
-    if state == "halted":
-        return f"halted since {halted['since'][:19]} by {halted['by']}: {halted['why']}"
-    if incident is not None:
-        doing = "monitoring" if incident.bot_is_back else f"rolling back ({incident.step})"
-        return f"{doing} {incident.target or version}, incident {incident.id}: {incident.reason}"
-    return problem or tick.get("sentence", "starting")
-
-
-def _model(settings: Settings, journal: Journal | None) -> tuple[str | None, str | None, str | None]:
-    """(version, deployed_at with its offset, what is wrong with the registry)."""
-    try:
-        found = ModelRegistry(settings.registry.path, links=settings.registry.links).deployment()
-    except RegistryError as error:
-        return None, None, f"the registry cannot be read: {error}"
-    if found is None:
-        return None, None, f"{settings.registry.path}: no current version"
-    if found.since is None:
-        kept = journal and journal.get("deployment")
-        return found.version, kept["since"] if kept else None, None
-    try:
-        at = datetime.fromisoformat(found.since)
-    except ValueError:
-        return found.version, None, f"the registry's history holds {found.since!r} in place of a time"
-    return (
-        found.version,
-        (at if at.tzinfo else at.replace(tzinfo=settings.bot.tz)).astimezone(UTC).isoformat(),
-        None,
+def _look(settings: Settings, journal: Journal | None) -> _Seen:
+    return _Seen(
+        tick=(journal and journal.get("tick")) or {},
+        halted=journal.get("halted") if journal else None,
+        incident=journal.open_one() if journal else None,
+        paused=ControlFolder(settings.control_dir).paused() is not None,
+        daemon=locks(settings)[0].holder(),
+        running=make_bot(settings, journal).find(),
+        model=_model(settings, journal),
     )
 
 
-def _target(settings: Settings, tick: dict[str, Any], incident: Incident | None) -> str | None:
-    """The version a rollback would go to: as the last tick verified it, if the registry still says so."""
+def _state(seen: _Seen) -> str:
+    if seen.halted:
+        return "halted"
+    if seen.incident is not None:
+        return "monitoring" if seen.incident.bot_is_back else "rolling_back"
+    return "paused" if seen.paused else "watching"
+
+
+def _sentence(seen: _Seen, state: str) -> str:
+    incident, doing = seen.incident, ""
+    if seen.halted:
+        doing = f"halted since {seen.halted['since'][:19]} by {seen.halted['by']}: {seen.halted['why']}"
+    elif incident is not None:
+        step = "monitoring" if incident.bot_is_back else f"rolling back ({incident.step})"
+        doing = f"{step} {incident.target or seen.model.version}, incident {incident.id}: {incident.reason}"
+    if seen.daemon is None:
+        rest = (
+            doing or seen.model.problem or ("paused" if state == "paused" else "nobody looks after this bot")
+        )
+        return f"no watchdog is running; {rest}. To start it: model-watchdog run"
+    return doing or seen.model.problem or str(seen.tick.get("sentence", "starting"))
+
+
+def _model(settings: Settings, journal: Journal | None) -> _Model:
+    try:
+        found = ModelRegistry(settings.registry.path, links=settings.registry.links).deployment()
+    except RegistryError as error:
+        return _Model(problem=f"the registry cannot be read: {error}")
+    if found is None:
+        return _Model(problem=f"{settings.registry.path}: the registry names no current version")
+    if found.since is None:
+        kept = journal and journal.get("deployment")
+        return _Model(found.version, kept["since"] if kept else None)
+    try:
+        at = datetime.fromisoformat(found.since)
+    except ValueError:
+        problem = f"the registry's history holds {found.since!r} in place of a time"
+        return _Model(found.version, problem=problem)
+    at = at if at.tzinfo else at.replace(tzinfo=settings.bot.tz)
+    return _Model(found.version, at.astimezone(UTC).isoformat())
+
+
+def _target(settings: Settings, seen: _Seen) -> str | None:
+    """The version a rollback would go to: as the last tick verified it, if the registry still says so.
+
+    Where no watchdog verifies it, it is verified here.
+    """
+    incident = seen.incident
     if incident is not None and incident.target is not None and not incident.monitoring:
         return incident.target
+    registry = ModelRegistry(settings.registry.path, links=settings.registry.links)
     try:
-        candidates = ModelRegistry(settings.registry.path).targets()
+        if seen.daemon is None:
+            return registry.target()
+        candidates = registry.targets()
     except RegistryError:
         return None
-    known = tick.get("rollback_target")
+    known = seen.tick.get("rollback_target")
     return known if known in candidates else next(iter(candidates), None)
 
 
 def _outbox(settings: Settings, journal: Journal | None) -> dict[str, Any]:
     if journal is None:
         return {"waiting": 0, "oldest_s": None}
-    try:
-        outbox = Outbox(journal_path(settings))
-    except NotifyError:
-        return {"waiting": None, "oldest_s": None}
+    outbox = Outbox(journal_path(settings))
     try:
         return {"waiting": outbox.waiting(), "oldest_s": outbox.oldest_s(utc_now())}
     finally:
         outbox.close()
 
 
-def _bad(
-    settings: Settings, daemon: int | None, halted: Any, tick: dict[str, Any], body: dict[str, Any]
-) -> str | None:
+def _bad(settings: Settings, seen: _Seen, state: str) -> str | None:
     """Why a person is needed, or None."""
-    if halted:
-        return "halted: the bot stays stopped until somebody resumes it"
-    if daemon is None:
+    if seen.halted:
+        return "halted: the bot stays stopped until somebody resumes it (model-watchdog resume)"
+    if seen.daemon is None:
         return "no watchdog is running"
-    if not body["bot"]["running"] and body["state"] in {"watching", "monitoring"}:
+    if len(seen.running) > 1:
+        pids = ", ".join(str(bot.pid) for bot in seen.running)
+        return f"{len(seen.running)} bots run at once (pids {pids}): end all but one"
+    if not seen.running and state in {"watching", "monitoring"}:
         return "the bot is not running"
+    if seen.model.problem is not None:
+        return seen.model.problem
+    tick = seen.tick
     late_s = (utc_now() - datetime.fromisoformat(tick["at"])).total_seconds() if tick else 0.0
-    if body["state"] == "watching" and late_s > 6 * settings.poll_interval.total_seconds() + 60:
+    if state == "watching" and late_s > 6 * settings.poll_interval.total_seconds() + 60:
         return f"the last tick is {late_s:.0f} s old"
     return None
