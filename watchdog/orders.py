@@ -131,11 +131,13 @@ class ControlFolder:
         owner, ident = "somebody", None
         try:
             fd = os.open(flag, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(fd, "rb") as file:
+            try:
                 found = os.fstat(fd)
                 owner, ident = user_name(found.st_uid), _ident(found)
                 if stat.S_ISREG(found.st_mode):
-                    text = file.read(MOST_BYTES).decode("utf-8", "replace").strip()
+                    text = os.read(fd, MOST_BYTES).decode("utf-8", "replace").strip()
+            finally:
+                os.close(fd)  # by hand: a file object made of a folder's descriptor would leave it open
         except OSError as error:
             text = f"(the flag could not be read: {error.strerror})"
             with contextlib.suppress(OSError):

@@ -1,0 +1,317 @@
+"""The control folder, with real files: what counts as an order, whose it is, and whom it listens to."""
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.watchdog.fakes import START
+from watchdog.incident import Order
+from watchdog.orders import MOST_BYTES, ControlFolder, OrderError, user_name
+
+ME = user_name(os.geteuid())
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> ControlFolder:
+    folder = ControlFolder(tmp_path / "control")
+    folder.prepare()
+    return folder
+
+
+@pytest.fixture
+def loose_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def seen(control: ControlFolder) -> list[Order]:
+    """The orders, after the second look that makes them count."""
+    control.pending()
+    return control.pending()
+
+
+def flag(control: ControlFolder, name: str, text: str = "") -> Path:
+    path = control.path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# -- the folder
+
+
+def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path, loose_umask: None) -> None:
+    control = ControlFolder(tmp_path / "new" / "control")
+    control.prepare()
+    assert stat.S_IMODE(control.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE((control.path / "handled").stat().st_mode) == 0o700
+    control.prepare()  # and again at the next start
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "control").write_text("a file", encoding="utf-8")
+    with pytest.raises(OrderError, match=r"control.*cannot be made"):
+        ControlFolder(tmp_path / "control").prepare()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o702, 0o1777])
+def test_a_folder_that_everybody_can_write_to_is_refused_with_the_chmod(
+    control: ControlFolder, mode: int
+) -> None:
+    control.path.chmod(mode)
+    with pytest.raises(OrderError, match=rf"chmod o-w {control.path}"):
+        control.inspect()
+
+
+def test_a_folder_that_a_strange_group_can_write_to_is_refused_with_the_chmod(control: ControlFolder) -> None:
+    control.path.chmod(0o770)
+    control.inspect()  # the watchdog's own group is for people who may
+    if os.geteuid() == 0:
+        os.chown(control.path, -1, 54321)
+        with pytest.raises(OrderError, match=rf"group 54321 can write.*chmod g-w {control.path}"):
+            control.inspect()
+        control.path.chmod(0o750)
+        control.inspect()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_refused_with_the_chown(control: ControlFolder) -> None:
+    os.chown(control.path, 54321, -1)
+    with pytest.raises(OrderError, match=rf"belongs to uid 54321.*chown {os.geteuid()} {control.path}"):
+        control.inspect()
+
+
+def test_a_folder_that_vanished_or_is_a_file_is_told(control: ControlFolder, tmp_path: Path) -> None:
+    (control.path / "handled").rmdir()
+    control.path.rmdir()
+    with pytest.raises(OrderError, match="orders cannot be read"):
+        control.inspect()
+    control.path.write_text("", encoding="utf-8")
+    with pytest.raises(OrderError, match="is not a folder"):
+        control.inspect()
+
+
+# -- orders
+
+
+@pytest.mark.parametrize("what", ["HALT", "ROLLBACK", "RESUME"])
+def test_an_empty_flag_is_an_order_of_its_owner(control: ControlFolder, what: str) -> None:
+    flag(control, what)
+    (order,) = seen(control)
+    assert (order.what, order.who, order.why, order.wanted) == (what.lower(), f"{ME} (flag file)", "", None)
+    assert order.ident is not None
+
+
+def test_a_flag_counts_at_the_second_look_that_finds_it_unchanged(control: ControlFolder) -> None:
+    """`echo text > HALT` makes the file first, and fills it then."""
+    path = flag(control, "ROLLBACK")
+    assert control.pending() == []
+    path.write_text("v1.9.0 looks wrong", encoding="utf-8")
+    assert control.pending() == []
+    (order,) = control.pending()
+    assert (order.wanted, order.why) == ("v1.9.0", "looks wrong")
+
+
+def test_a_flag_that_was_taken_away_before_it_counted_is_no_order(control: ControlFolder) -> None:
+    path = flag(control, "HALT")
+    assert control.pending() == []
+    path.unlink()
+    assert control.pending() == []
+    flag(control, "HALT")
+    assert control.pending() == []
+
+
+def test_a_halt_goes_before_a_rollback_before_a_resume(control: ControlFolder) -> None:
+    for name in ("RESUME", "ROLLBACK", "HALT"):
+        flag(control, name)
+    assert [order.what for order in seen(control)] == ["halt", "rollback", "resume"]
+
+
+def test_a_consumed_flag_lies_in_handled_and_is_no_order_any_more(control: ControlFolder) -> None:
+    flag(control, "HALT", "bad feeling")
+    (order,) = seen(control)
+    control.consume(order, START)
+    assert seen(control) == []
+    (kept,) = (control.path / "handled").iterdir()
+    assert (kept.name, kept.read_text(encoding="utf-8")) == ("20260301T100000000000-HALT", "bad feeling")
+
+
+def test_a_flag_that_was_replaced_meanwhile_is_not_consumed_with_the_old_one(control: ControlFolder) -> None:
+    flag(control, "HALT", "first")
+    (order,) = seen(control)
+    (control.path / "HALT").unlink()
+    flag(control, "HALT", "second")
+    os.utime(control.path / "HALT", ns=(1, 1))
+    control.consume(order, START)
+    (again,) = seen(control)
+    assert again.why == "second"
+    assert again.ident != order.ident
+
+
+def test_consuming_what_is_gone_is_no_error(control: ControlFolder) -> None:
+    flag(control, "HALT")
+    (order,) = seen(control)
+    (control.path / "HALT").unlink()
+    control.consume(order, START)
+
+
+@pytest.mark.parametrize(
+    ("text", "by", "why", "wanted"),
+    [
+        ("", None, "", None),
+        ("v1.9.0", None, "", "v1.9.0"),
+        ("v1.9.0: too many losses\n", None, "too many losses", "v1.9.0"),
+        ("v2 it was fine", None, "it was fine", "v2"),
+        ("1.9.0, please", None, "please", "1.9.0"),
+        ("v2.0.0-rc1+build.5", None, "", "v2.0.0-rc1+build.5"),
+        ("10 losses in a row", None, "10 losses in a row", None),
+        ("1.5 % a day is too much", None, "1.5 % a day is too much", None),
+        ("very strange trades", None, "very strange trades", None),
+        ("  \n\tspaces \n", None, "spaces", None),
+        ('{"to": "v1.9.0", "reason": "odd", "by": "bob"}', "bob", "odd", "v1.9.0"),
+        ('{"version": "v1.9.0"}', None, "", "v1.9.0"),
+        ('{"target": "v1.9.0"}', None, "", "v1.9.0"),
+        ('{"target_version": "v1.9.0", "to": 5}', None, "", "v1.9.0"),
+        ('{"to": "", "reason": 5, "by": ["x"]}', None, "", None),
+        ("{}", None, "", None),
+        ('"v1.9.0 as text"', None, "as text", "v1.9.0"),
+        ("[1, 2]", None, "[1, 2]", None),
+        ("null", None, "null", None),
+        ('{"to": ', None, '{"to":', None),
+        ("[" * 5000, None, "[" * 5000, None),
+    ],
+)
+def test_what_a_flag_says(
+    control: ControlFolder, text: str, by: str | None, why: str, wanted: str | None
+) -> None:
+    flag(control, "ROLLBACK", text)
+    (order,) = seen(control)
+    who = f"{by} (flag file of {ME})" if by else f"{ME} (flag file)"
+    assert (order.who, order.why, order.wanted) == (who, why, wanted)
+
+
+def test_only_a_rollback_has_a_version_in_its_text(control: ControlFolder) -> None:
+    flag(control, "HALT", "v2.1.0 loses")
+    (order,) = seen(control)
+    assert (order.why, order.wanted) == ("v2.1.0 loses", None)
+
+
+def test_invalid_utf8_and_a_huge_flag_are_orders_all_the_same(control: ControlFolder) -> None:
+    (control.path / "HALT").write_bytes(b"\xff\xfe bad" + b"x" * MOST_BYTES * 10)
+    (order,) = seen(control)
+    assert "�" in order.why
+    assert len(order.why) <= MOST_BYTES
+
+
+@given(st.binary(max_size=300))
+def test_whatever_a_flag_holds_it_is_one_order(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
+    control = ControlFolder(tmp_path_factory.mktemp("control"))
+    (control.path / "ROLLBACK").write_bytes(text)
+    (order,) = seen(control)
+    assert order.what == "rollback"
+    json.dumps([order.who, order.wanted])
+
+
+# -- odd flags
+
+
+def test_a_link_is_an_order_but_what_it_points_to_is_not_read(control: ControlFolder, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2", encoding="utf-8")
+    (control.path / "HALT").symlink_to(secret)
+    (order,) = seen(control)
+    assert order.why.startswith("(the flag could not be read")
+    control.consume(order, START)
+    assert seen(control) == []
+    assert secret.exists()
+
+
+def test_a_link_to_nowhere_is_an_order_and_a_pause(control: ControlFolder) -> None:
+    for name in ("HALT", "PAUSE"):
+        (control.path / name).symlink_to("nowhere")
+    assert [order.what for order in seen(control)] == ["halt"]
+    assert control.paused() is not None
+
+
+def test_a_pipe_is_an_order_and_holds_nothing_up(control: ControlFolder) -> None:
+    os.mkfifo(control.path / "HALT")
+    (order,) = seen(control)
+    assert (order.what, order.why) == ("halt", "")
+
+
+def test_a_folder_is_an_order_and_costs_no_file_descriptor(control: ControlFolder) -> None:
+    """The control folder is looked at four times a second: a descriptor each time would end the daemon in minutes."""
+    for name in ("HALT", "PAUSE"):
+        (control.path / name).mkdir()
+    (order,) = seen(control)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        assert control.paused() is not None
+        control.pending()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    control.consume(order, START)
+    assert (control.path / "handled" / "20260301T100000000000-HALT").is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_flag_that_cannot_be_read_is_an_order_all_the_same(control: ControlFolder) -> None:
+    flag(control, "HALT").chmod(0)
+    (order,) = seen(control)
+    assert "could not be read" in order.why
+
+
+# -- pause, and laying orders down
+
+
+def test_a_pause_holds_while_its_flag_is_there(control: ControlFolder) -> None:
+    assert control.paused() is None
+    flag(control, "PAUSE", "maintenance")
+    paused = control.paused()
+    assert paused is not None
+    assert (paused.what, paused.why, paused.wanted) == ("pause", "maintenance", None)
+    assert seen(control) == []
+    control.unpause(START + timedelta(seconds=1))
+    assert control.paused() is None
+    assert (control.path / "handled" / "20260301T100001000000-PAUSE").exists()
+    control.unpause(START)  # there is none
+
+
+def test_an_order_that_was_put_says_who_why_and_where_to(tmp_path: Path) -> None:
+    control = ControlFolder(tmp_path / "control")
+    path = control.put("rollback", by="alice as root", reason="it's “odd”\nreally", to="v1.9.0")
+    assert path == control.path / "ROLLBACK"
+    (order,) = seen(control)
+    assert (order.who, order.why, order.wanted) == (
+        f"alice as root (flag file of {ME})",
+        "it's “odd”\nreally",
+        "v1.9.0",
+    )
+    control.put("halt", by=ME, reason="")
+    assert next(o.who for o in seen(control) if o.what == "halt") == f"{ME} (flag file)"
+    assert [p.name for p in control.path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_an_order_is_not_put_where_others_could_have_put_it(control: ControlFolder) -> None:
+    control.path.chmod(0o777)
+    with pytest.raises(OrderError, match="chmod o-w"):
+        control.put("halt", by="alice", reason="")
+    assert not (control.path / "HALT").exists()
+
+
+def test_an_order_that_cannot_be_written_is_told(control: ControlFolder) -> None:
+    (control.path / "HALT").mkdir()
+    (control.path / "HALT" / "something").write_text("", encoding="utf-8")
+    with pytest.raises(OrderError, match=r"HALT: .*: the order could not be written"):
+        control.put("halt", by="alice", reason="")
+
+
+def test_users_have_names() -> None:
+    assert user_name(0) == "root"
+    assert user_name(54321) == "uid 54321"
