@@ -7,12 +7,8 @@ from triggers.checksum import ChecksumRule, ChecksumSettings
 from triggers.drawdown import DrawdownRule, DrawdownSettings
 from triggers.engine import Engine
 from triggers.hold import Hold
-from triggers.load_error import (
-    LoadErrorRule,
-    LoadErrorSettings,
-    tells_loaded,
-    tells_loading,
-)
+from triggers.load_error import LoadErrorRule, LoadErrorSettings
+from triggers.load_patterns import tells_loaded, tells_loading
 from triggers.loss_streak import LossStreakRule, LossStreakSettings
 from triggers.records import (
     ArtifactCheck,

@@ -5,11 +5,14 @@ still being written is pending; one that cannot be read proves nothing (no_data)
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from triggers.records import ArtifactCheck, Record
-from triggers.verdict import Verdict
+from triggers.verdict import State, Verdict
+
+STALE = timedelta(hours=3)
+"""Files are hashed once an hour at least; what was found longer ago proves nothing now."""
 
 
 @dataclass(frozen=True)
@@ -32,29 +35,31 @@ class ChecksumRule:
         if not isinstance(record, ArtifactCheck):
             return
         if record.version != self._version:
+            if any(check.at > record.at for check in self._found.values()):
+                return  # a slow look at the version before
             self._version, self._found = record.version, {}
         self._found[record.artifact] = record
 
-    def evaluate(self, now: datetime) -> Verdict:  # noqa: ARG002
+    def evaluate(self, now: datetime) -> Verdict:
         """The worst of all artifacts."""
-        damaged = [check for check in self._found.values() if check.state in {"missing", "mismatch"}]
-        changing = [check for check in self._found.values() if check.state == "changing"]
-        unreadable = [check for check in self._found.values() if check.state == "unreadable"]
+        fresh = [check for check in self._found.values() if now - check.at <= STALE]
+        damaged = [check for check in fresh if check.state in {"missing", "mismatch"}]
         if damaged:
-            return self._verdict("firing", "; ".join(map(_damage, damaged)), len(damaged))
-        if changing:
-            return self._verdict("pending", f"{changing[0].path} is being written", 0)
-        if unreadable:
-            return self._verdict(
-                "no_data", f"{unreadable[0].path} cannot be checked: {unreadable[0].detail}", None
-            )
-        if not self._found:
-            return self._verdict("no_data", "the model's files have not been checked yet", None)
-        count = f"{len(self._found)} file{'' if len(self._found) == 1 else 's'}"
-        return self._verdict("ok", f"{count} of {self._version} verified, 0 damaged (limit 0)", 0)
+            return self._verdict("firing", len(damaged), "; ".join(map(_damage, damaged)))
+        for check in fresh:
+            if check.state == "changing":
+                return self._verdict("pending", 0, f"{check.path} is being written")
+        for check in fresh:
+            if check.state == "unreadable":
+                return self._verdict("no_data", None, f"{check.path} cannot be checked: {check.detail}")
+        if not fresh:
+            never = "have not been checked yet" if not self._found else "have not been checked for hours"
+            return self._verdict("no_data", None, f"the model's files {never}")
+        count = f"{len(fresh)} file{'' if len(fresh) == 1 else 's'}"
+        return self._verdict("ok", 0, f"{count} of {self._version} verified, 0 damaged")
 
-    def _verdict(self, state: Any, reason: str, damaged: int | None) -> Verdict:
-        return Verdict(self.name, state, None if damaged is None else float(damaged), 0.0, reason)
+    def _verdict(self, state: State, damaged: int | None, reason: str) -> Verdict:
+        return Verdict(self.name, state, damaged, 0, f"{reason} (limit 0 damaged files)")
 
     def reset(self, since: datetime) -> None:  # noqa: ARG002
         """Forgets what was found."""
@@ -76,6 +81,5 @@ class ChecksumRule:
 
 def _damage(check: ArtifactCheck) -> str:
     what = "is missing" if check.state == "missing" else "differs from the registry's SHA-256"
-    return f"{check.path} ({check.artifact} of {check.version}) {what}" + (
-        f": {check.detail}" if check.detail else ""
-    )
+    detail = f": {check.detail}" if check.detail else ""
+    return f"{check.path} ({check.artifact} of {check.version}) {what}{detail}"

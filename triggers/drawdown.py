@@ -1,17 +1,19 @@
 """Drawdown.
 
-Fires when (peak - equity) / peak is above `above`, since the start of the deployment; both are positive amounts of
-quote currency, the result is a share. Which equity counts, and what is no loss, see `triggers.equity`. The default of
-25 % is the owner's.
+Fires when (peak - equity) / peak, since the start of the deployment, is above `above`; both are in quote currency, the
+result is a share. Which equity counts, and what is no loss, see `triggers.equity`. The default of 25 % is the owner's.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from triggers.equity import EquityCurve
 from triggers.records import Entry, Equity, Exit, Record
-from triggers.verdict import Verdict
+from triggers.verdict import Verdict, percent
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class DrawdownSettings:
     def __post_init__(self) -> None:
         if not 0 < self.above < 1:
             raise ValueError(f"drawdown.above is {self.above}; it must lie between 0 and 1 (25 % is 0.25)")
-        if not 0 < self.initial_equity < float("inf"):
+        if not 0 < self.initial_equity < math.inf:
             raise ValueError(f"initial_equity is {self.initial_equity}; it must be above 0")
 
 
@@ -42,48 +44,37 @@ class DrawdownRule:
         if isinstance(record, Entry | Exit | Equity):
             self._curve.observe(record)
 
-    def evaluate(self, now: datetime) -> Verdict:  # noqa: ARG002
+    def evaluate(self, now: datetime) -> Verdict:  # noqa: ARG002  (the time plays no part)
         """Fires above the limit, not at it."""
-        limit = self._settings.above
-        track = self._curve.track
-        if track is None:
-            reason = f"no exit and no equity reading in this deployment yet{self._curve.remarks}"
+        limit, standing, remarks = self._settings.above, self._curve.standing, self._curve.remarks
+        if standing is None:
+            reason = f"no exit and no equity reading in this deployment yet (limit {percent(limit)}){remarks}"
             return Verdict(self.name, "no_data", None, limit, reason)
-        drawdown = track.drawdown
-        fell = f"equity {track.equity:,.2f}, peak {track.peak:,.2f}{self._curve.remarks}"
+        drawdown = standing.drawdown
+        share = percent(drawdown, apart_from=limit)
         if drawdown > limit:
-            return Verdict(
-                self.name,
-                "firing",
-                drawdown,
-                limit,
-                f"drawdown {_percent(drawdown)} is above {_percent(limit)}: {fell}",
-            )
-        return Verdict(
-            self.name,
-            "ok",
-            drawdown,
-            limit,
-            f"drawdown {_percent(drawdown)} (limit {_percent(limit)}): {fell}",
-        )
+            fell = f"equity fell from {standing.peak:,.2f} to {standing.equity:,.2f}"
+            reason = f"drawdown {share} is above {percent(limit)}: {fell}{remarks}"
+            return Verdict(self.name, "firing", drawdown, limit, reason)
+        stands = f"equity {standing.equity:,.2f}, peak {standing.peak:,.2f}"
+        reason = f"drawdown {share} is not above {percent(limit)}: {stands}{remarks}"
+        return Verdict(self.name, "ok", drawdown, limit, reason)
 
     def reset(self, since: datetime) -> None:  # noqa: ARG002
-        """The next equity is the first peak."""
-        self._curve.reset()
+        """The equity at the start is the first peak."""
+        self._curve = EquityCurve(self._settings.initial_equity)
 
     def dump(self) -> dict[str, Any]:
         """The curve."""
-        return self._curve.dump()
+        return {"curve": msgspec.to_builtins(self._curve)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes the curve over."""
-        self._curve.restore(state)
+        curve = msgspec.convert(state["curve"], EquityCurve)
+        if curve.initial_equity != self._settings.initial_equity:
+            raise ValueError(f"this state was kept with an initial_equity of {curve.initial_equity}")
+        self._curve = curve
 
     def notices(self) -> list[tuple[str, str]]:
         """Suspected withdrawals and deposits."""
         return self._curve.notices()
-
-
-def _percent(share: float) -> str:
-    """25 %, 26.1 %."""
-    return f"{share * 100:.3g} %"

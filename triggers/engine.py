@@ -30,7 +30,7 @@ class Engine:
         return tuple(self._rules)
 
     def rule(self, name: str) -> Rule | None:
-        """One rule, without its `for`."""
+        """One rule itself, without its `for`."""
         found = self._rules.get(name)
         return found.inner if isinstance(found, Hold) else found
 
@@ -39,11 +39,12 @@ class Engine:
         if record.at < self._since:
             return
         for name, rule in self._rules.items():
-            if name not in self._broken:
-                try:
-                    rule.observe(record)
-                except Exception as error:  # noqa: BLE001  (whatever it is, the other rules go on)
-                    self._breaks(name, error)
+            if name in self._broken:
+                continue
+            try:
+                rule.observe(record)
+            except Exception as error:  # noqa: BLE001  (whatever it is, the other rules go on)
+                self._breaks(name, error)
 
     def evaluate(self, now: datetime) -> list[Verdict]:
         """Every rule's verdict, in their order."""
@@ -74,20 +75,36 @@ class Engine:
 
     def dump(self) -> dict[str, Any]:
         """The state of all rules that are not broken, as JSON."""
-        rules = {name: rule.dump() for name, rule in self._rules.items() if name not in self._broken}
+        rules = {}
+        for name, rule in self._working():
+            try:
+                rules[name] = rule.dump()
+            except Exception as error:  # noqa: BLE001
+                self._breaks(name, error)
         return {"fingerprint": self._fingerprint, "rules": rules}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes over what `dump` gave; ValueError, KeyError or TypeError when it does not fit these rules."""
-        if state["fingerprint"] != self._fingerprint:
-            raise ValueError("the rules were configured otherwise when this state was kept")
-        for name, rule in self._rules.items():
-            rule.restore(state["rules"][name])
+        """Takes over what `dump` gave. ValueError, KeyError or TypeError when it does not fit these rules, or when one
+        was broken; all are then as after `reset`, to be fed again."""
+        try:
+            if state["fingerprint"] != self._fingerprint:
+                raise ValueError("the rules were configured otherwise when this state was kept")
+            for name, rule in self._rules.items():
+                rule.restore(state["rules"][name])
+        except (ValueError, KeyError, TypeError):
+            self.reset(self._since)
+            raise
 
     def notices(self) -> list[tuple[str, str]]:
         """What the rules have to say besides; each once."""
-        found, self._notices = self._notices, []
-        for name, rule in self._rules.items():
-            if name not in self._broken:
-                found += rule.notices()
+        told: list[tuple[str, str]] = []
+        for name, rule in self._working():
+            try:
+                told += rule.notices()
+            except Exception as error:  # noqa: BLE001
+                self._breaks(name, error)
+        found, self._notices = self._notices + told, []
         return found
+
+    def _working(self) -> list[tuple[str, Rule]]:
+        return [(name, rule) for name, rule in self._rules.items() if name not in self._broken]

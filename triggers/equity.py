@@ -1,221 +1,156 @@
 """The equity of a deployment, from what the bot logs: honest about readings that are no losses.
 
-Two tracks run side by side. `realised` is initial_equity plus the P&L of the exits. `reported` is what the bot read
-from the account. The reported one counts where there are readings; the realised one where there are none, and where the
-readings never move while exits do (a paper account).
+Two tracks run side by side. *Realised* is initial_equity plus the P&L of the exits. *Reported* is what the bot read
+from the account, with cash flows taken out (`triggers.cash_flow`). The reported one counts where there are readings;
+the realised one where there are none, and where the readings do not follow the exits (`triggers.following`).
 
-**Cash flows.** Deposits and withdrawals are no trading. At a reading e seen while no position is open, what trading can
-explain lies between lower and upper: the reading before, that one plus the P&L since, and the last flat reading plus
-the P&L since then. Further out than TOLERANCE it is a cash flow, and the peak is scaled by e/lower (or e/upper), so
-that a drawdown from before stays what it was: the time-weighted convention of performance measurement. While a position
-is open, every move is a gain or a loss. Exchanges lag: P&L that a reading does not show yet explains a later move for
-LAG.
+The first peak is the equity at the start of the deployment. For the reported track that is the first flat reading less
+the P&L realised until then, since an exit is logged just before its own reading. That reading may be late, or a test
+account's; so what this adds to the drawdown counts only as far as the exits themselves confirm it.
 """
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Literal, NamedTuple
 
-from triggers.records import Entry, Equity, Exit, TradeRecord
+import msgspec
 
-TOLERANCE = 0.01
-"""Fees and funding move equity too; less than this share of it is no cash flow, and counts as a loss or gain."""
+from triggers.cash_flow import CashFlows, Flow
+from triggers.following import Following
+from triggers.positions import Positions
+from triggers.records import Entry, Equity, Exit, TradeRecord, is_amount
 
-LAG = timedelta(minutes=5)
-FROZEN_EXITS = 3
-CLOSED_SHARE = 0.01
-"""What may be left of a position that was closed, as a share of it: rounding."""
+DUST = 1e-8
+"""A reading below the smallest unit of any quote currency is a 0."""
+
+UNREAD_EXITS = 3
+"""So many exits without a reading after them: the readings have ceased or fail, and the exits' losses count alone."""
+
+MOST_NOTICES = 20
 
 
-@dataclass
-class Track:
-    """An equity and its peak since the start of the deployment."""
+class Standing(NamedTuple):
+    """Where the equity stands: `drawdown` is a share of `peak`, both since the start of the deployment."""
 
     equity: float
     peak: float
-
-    def move(self, equity: float) -> None:
-        """A new value."""
-        self.equity = equity
-        self.peak = max(self.peak, equity)
-
-    @property
-    def drawdown(self) -> float:
-        """(peak - equity) / peak, a share."""
-        return (self.peak - self.equity) / self.peak if self.peak > 0 else 0.0
+    drawdown: float
+    track: Literal["reported", "realised"]
 
 
-@dataclass
-class Positions:
-    """Which symbols have an open position, and its size where the log tells it."""
+class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
+    """Streaming; constant size. All of its state is in the fields, so that msgspec can keep and restore it."""
 
-    open: dict[str, tuple[float, float] | None] = field(default_factory=dict)
-    """symbol -> (opened, left), or None where a size is missing."""
-
-    @property
-    def flat(self) -> bool:
-        """No position is open."""
-        return not self.open
-
-    def enter(self, record: Entry) -> None:
-        """Opens a position, or adds to it."""
-        key, size = record.symbol or "", _size(record.size)
-        before = self.open.get(key, (0.0, 0.0))
-        self.open[key] = None if size is None or before is None else (before[0] + size, before[1] + size)
-
-    def leave(self, record: Exit) -> None:
-        """Closes a position, or a part of it."""
-        key, size = record.symbol or "", _size(record.size)
-        before = self.open.pop(key, None)
-        if before is None or size is None:
-            return
-        opened, left = before[0], before[1] - size
-        if left > CLOSED_SHARE * opened:
-            self.open[key] = (opened, left)
-
-
-class EquityCurve:
-    """Streaming; state of constant size."""
-
-    def __init__(self, initial_equity: float) -> None:
-        self._initial = initial_equity
-        self._notices: list[tuple[str, str]] = []
-        self.reset()
-
-    def reset(self) -> None:
-        """A new deployment starts."""
-        self.realised = Track(self._initial, self._initial)
-        self.reported: Track | None = None
-        self.positions = Positions()
-        self.exits = 0
-        self.failed_readings = 0
-        self.reading_failed = False
-        self.frozen = False
-        self._pnl = 0.0
-        """P&L of all exits so far; the differences below are taken from it."""
-        self._pnl_at_reading = 0.0
-        self._flat_equity: float | None = None
-        self._pnl_at_flat = 0.0
-        self._carried = 0.0
-        self._last_exit_at: datetime | None = None
-        self._still_exits = 0
-        self._still_readings = 0
-        self._pnl_at_move = 0.0
-
-    # -- feeding
+    initial_equity: float
+    exits: int = 0
+    pnl: float = 0.0
+    best_pnl: float = 0.0
+    """The highest that `pnl` was; 0 at the start."""
+    reading: float | None = None
+    """The newest valid one."""
+    reading_failed: bool = False
+    """The newest one was not valid."""
+    peak: float = 0.0
+    """Of the readings, as it would be without cash flows; so too `start`."""
+    start: float | None = None
+    """At the start of the deployment, reckoned back from the first flat reading."""
+    adjusted: bool = False
+    """Cash flows were taken out."""
+    positions: Positions = msgspec.field(default_factory=Positions)
+    following: Following = msgspec.field(default_factory=Following)
+    flows: CashFlows = msgspec.field(default_factory=CashFlows)
+    untold: list[tuple[str, str]] = []
 
     def observe(self, record: TradeRecord) -> None:
-        """One record of the trade log."""
+        """One record of the trade log. Readings that failed, and P&L that is no amount, move nothing."""
         if isinstance(record, Entry):
             self.positions.enter(record)
         elif isinstance(record, Exit):
-            self._observe_exit(record)
-        elif math.isfinite(record.equity) and record.equity > 0:
-            self.reading_failed = False
-            self._observe_reading(record)
+            self._exit(record.at, record.pnl, entered=self.positions.leave(record))
         else:
-            self.failed_readings += 1
-            self.reading_failed = True
+            self.reading_failed = not (is_amount(record.equity) and record.equity >= DUST)
+            if not self.reading_failed:
+                self._read(record)
 
-    def _observe_exit(self, record: Exit) -> None:
-        if not math.isfinite(record.pnl):
+    def _exit(self, at: datetime, pnl: float, *, entered: bool) -> None:
+        if not is_amount(pnl):
+            self.flows.exit(at, None, entered=entered)
             return
         self.exits += 1
-        self._pnl += record.pnl
-        self._last_exit_at = record.at
-        self.realised.move(self._initial + self._pnl)
-        self.positions.leave(record)
-        if record.pnl != 0 and self.reported is not None:
-            self._still_exits += 1
+        self.pnl += pnl
+        self.best_pnl = max(self.best_pnl, self.pnl)
+        self.following.exit(at, pnl)
+        self._take_out(self.flows.exit(at, pnl, entered=entered))
+        self.peak = max(self.peak, self.reading or 0.0)
 
-    def _observe_reading(self, record: Equity) -> None:
-        equity = record.equity
-        if self.reported is None:
-            # An exit is logged just before its own reading: what it lost belongs into the drawdown.
-            start = equity - self._pnl
-            self.reported = Track(equity, max(start, equity) if start > 0 else equity)
+    def _read(self, record: Equity) -> None:
+        at, equity, flat = record.at, record.equity, self.positions.flat
+        self._follow(at, equity, flat=flat)
+        self._take_out(self.flows.reading(at, equity, flat=flat, live=self.following.live), equity)
+        self.reading = equity
+        self.peak = max(self.peak, equity)
+        if flat and self.start is None:
+            start = equity - self.pnl
+            self.start = start if start > 0 else equity
+
+    def _follow(self, at: datetime, equity: float, *, flat: bool) -> None:
+        if self.reading is None:
+            self.following.begin()
+        elif equity == self.reading:
+            self.following.same(at, equity)
         else:
-            self._watch_frozen(equity)
-            if self.positions.flat:
-                self._take_out_cash_flow(equity, record.at)
-            self.reported.move(equity)
-        if self.positions.flat:
-            expected = self._flat_expected()
-            late = self._last_exit_at is not None and record.at - self._last_exit_at <= LAG
-            self._carried = expected - equity if late and expected is not None else 0.0
-            self._flat_equity, self._pnl_at_flat = equity, self._pnl
-        self._pnl_at_reading = self._pnl
+            last_flat = self.flows.flat if flat else None
+            since_flat = None if last_flat is None else (equity - last_flat, self.flows.since_flat)
+            self.following.moved(equity - self.reading, since_flat)
 
-    def _flat_expected(self) -> float | None:
-        return (
-            None
-            if self._flat_equity is None
-            else self._flat_equity + self._carried + self._pnl - self._pnl_at_flat
-        )
-
-    def _take_out_cash_flow(self, equity: float, at: datetime) -> None:
-        """Scales the peak by what trading cannot explain."""
-        track = self.reported
-        assert track is not None
-        if self._last_exit_at is None or at - self._last_exit_at > LAG:
-            self._carried = 0.0
-        before, expected = track.equity, self._flat_expected()
-        explained = [before, before + self._pnl - self._pnl_at_reading]
-        if expected is not None:
-            explained.append(expected)
-        lower, upper = min(explained), max(explained)
-        if lower > 0 and equity < lower * (1 - TOLERANCE):
-            track.peak *= equity / lower
-            self._carried = 0.0
-            self._flat_equity = None
-            self._notices.append(
-                (
-                    "withdrawal",
-                    f"equity fell from {before:,.2f} to {equity:,.2f} while no position was open and no exit explains it: "
-                    f"taken for a withdrawal of {lower - equity:,.2f}, not for a loss. If it was a loss, halt the bot",
-                )
-            )
-        elif upper > 0 and equity > upper * (1 + TOLERANCE):
-            track.peak *= equity / upper
-            self._carried = 0.0
-            self._flat_equity = None
-            self._notices.append(
-                (
-                    "deposit",
-                    f"equity rose from {before:,.2f} to {equity:,.2f} without a trade: taken for a deposit of {equity - upper:,.2f}",
-                )
-            )
-
-    def _watch_frozen(self, equity: float) -> None:
-        """A test account's equity never moves, while the exits' P&L does."""
-        track = self.reported
-        assert track is not None
-        if equity == track.equity:
-            self._still_readings += 1
-            if self._still_exits >= FROZEN_EXITS and self._still_readings >= 2:
-                self.frozen = True
+    def _take_out(self, flow: Flow | None, equity: float = 0.0) -> None:
+        """Keeps the drawdown over a cash flow, and tells people."""
+        if flow is None:
             return
-        moved, pending = equity - track.equity, self._pnl - self._pnl_at_move
-        in_line = pending != 0 and 0.5 <= moved / pending <= 1.5
-        if not self.frozen or in_line:
-            self.frozen = False
-            self._still_exits = self._still_readings = 0
-            self._pnl_at_move = self._pnl
-
-    # -- asking
+        self.adjusted = True
+        self.peak *= flow.factor
+        self.start = None if self.start is None else self.start * flow.factor
+        if flow.kind == "explained" and self.untold:
+            self.untold.pop()  # nobody has heard of it yet
+        else:
+            self.untold.append((flow.kind, _told(flow, equity)))
+            del self.untold[:-MOST_NOTICES]
 
     @property
-    def track(self) -> Track | None:
-        """The track that counts, or None when there is no data at all."""
-        if self.reported is not None and not self.frozen:
-            return self.reported
-        return self.realised if self.exits or self.frozen else None
+    def standing(self) -> Standing | None:
+        """None as long as there is neither an exit nor a valid reading."""
+        if self.reading is not None and not self.following.frozen:
+            return self._reported(self.reading if self._unread is None else self._unread)
+        return self._realised if self.exits else None
+
+    @property
+    def _unread(self) -> float | None:
+        """The equity by the exits, when it is lower and the readings of an account that followed them have ceased."""
+        found = self.flows.not_read(UNREAD_EXITS) if self.following.live else None
+        return found if found is not None and self.reading is not None and 0 < found < self.reading else None
+
+    @property
+    def _realised(self) -> Standing:
+        peak, lost = self.initial_equity + self.best_pnl, self.best_pnl - self.pnl
+        return Standing(self.initial_equity + self.pnl, peak, lost / peak, "realised")
+
+    def _reported(self, reading: float) -> Standing:
+        seen = (self.peak - reading) / self.peak
+        if self.start is None or self.start <= self.peak:
+            return Standing(reading, self.peak, seen, "reported")
+        confirmed = (self.best_pnl - self.pnl) / (self.start + self.best_pnl)
+        if not self.following.live:
+            confirmed = min(confirmed, self._realised.drawdown)
+        whole = (self.start - reading) / self.start
+        if whole <= confirmed:
+            return Standing(reading, self.start, whole, "reported")
+        if confirmed <= seen:
+            return Standing(reading, self.peak, seen, "reported")
+        return Standing(reading, reading / (1 - confirmed), confirmed, "reported")
 
     def notices(self) -> list[tuple[str, str]]:
-        """Suspected cash flows, each once."""
-        found, self._notices = self._notices, []
+        """(kind, text) of suspected cash flows; each once."""
+        found, self.untold = self.untold, []
         return found
 
     @property
@@ -224,38 +159,27 @@ class EquityCurve:
         return "".join(self._remarks())
 
     def _remarks(self) -> Iterator[str]:
-        if self.frozen:
-            yield "; the equity records do not move (a paper account?), so it is judged on realised P&L"
+        if self.following.frozen:
+            yield "; equity records do not move (paper account?): judged on realised P&L"
+        elif self.adjusted:
+            yield "; deposits and withdrawals are taken out of the peak"
+        elif self._unread is not None:
+            yield f"; no equity reading since {self.flows.unread} exits, whose P&L is counted instead"
         if self.reading_failed:
-            yield "; the newest equity reading failed (0 or not a number) and is left out"
+            yield "; the newest equity reading failed and is left out"
 
-    # -- keeping
 
-    _KEPT = (
-        "exits", "failed_readings", "reading_failed", "frozen", "_pnl", "_pnl_at_reading", "_flat_equity", "_pnl_at_flat",
-        "_carried", "_still_exits", "_still_readings", "_pnl_at_move",
-    )  # fmt: skip
-
-    def dump(self) -> dict[str, Any]:
-        """All of it, as JSON."""
-        state: dict[str, Any] = {name: getattr(self, name) for name in self._KEPT}
-        state["realised"] = [self.realised.equity, self.realised.peak]
-        state["reported"] = self.reported and [self.reported.equity, self.reported.peak]
-        state["positions"] = self.positions.open
-        state["last_exit_at"] = self._last_exit_at and self._last_exit_at.isoformat()
-        return state
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Takes over what `dump` gave."""
-        for name in self._KEPT:
-            setattr(self, name, state[name])
-        self.realised = Track(*state["realised"])
-        self.reported = state["reported"] and Track(*state["reported"])
-        self.positions = Positions(
-            {key: left and (left[0], left[1]) for key, left in state["positions"].items()}
+def _told(flow: Flow, equity: float) -> str:
+    if flow.kind == "explained":
+        return (
+            f"the suspected cash flow was none: exits explain the equity of {flow.before:,.2f}, "
+            f"so it counts as gain or loss"
         )
-        self._last_exit_at = state["last_exit_at"] and datetime.fromisoformat(state["last_exit_at"])
-
-
-def _size(size: float | None) -> float | None:
-    return abs(size) if size is not None and math.isfinite(size) and size != 0 else None
+    amount, moved = abs(equity - flow.before), f"from {flow.before:,.2f} to {equity:,.2f}"
+    unexplained = "while no position was open, and no exit explains it"
+    if flow.kind == "deposit":
+        return f"equity rose {moved} {unexplained}: taken for a deposit of {amount:,.2f}, not for a gain"
+    return (
+        f"equity fell {moved} {unexplained}: suspected withdrawal of {amount:,.2f}, not counted as a loss. "
+        f"If this was a loss, halt the bot"
+    )

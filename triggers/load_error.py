@@ -1,78 +1,74 @@
 """A model that could not be loaded.
 
-Fires when the bot's log says that a model could not be loaded or that a dummy model took its place (such a bot keeps
-trading, at random), when the bot ends while it loads its model, and when it ended again and again before it had
-loaded one. A bot that ends before it came to loading proves nothing about the model by itself: it may have missed its
-exchange. A new start of the bot clears what the one before had said.
+Fires when the bot's log says that a model could not be loaded, or (at every level) that a dummy took its place, since
+such a bot keeps trading, at random; when the bot ends in the midst of loading, unless a person stopped it; and when it
+ended again and again before it had loaded anything. A bot that ends once without a word of loading proves nothing about
+the model: it may have missed its exchange. A new start of the bot clears what was said before it.
 """
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
+from triggers.following import Moment
+from triggers.load_patterns import (
+    LONGEST,
+    PATTERNS,
+    PICKLE,
+    tells_dummy,
+    tells_headline,
+    tells_loaded,
+    tells_loading,
+)
 from triggers.records import BotExited, BotStarted, GaveUp, LogLine, Record
 from triggers.verdict import Verdict
 
-_THING = r"(?:model|models|agent|ensemble|checkpoint|weights)"
-_WORDS = r"(?:[\w./-]+ ){0,2}"
+LOUD = frozenset({"WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"})
+_ENDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+BY_PEOPLE = frozenset(code for number in _ENDED for code in (-number, 128 + number))
+"""Exit codes of a bot that was told to stop; a shell and a container say 128 + the signal."""
 
-PATTERNS = (
-    rf"\berror (?:while )?loading {_WORDS}{_THING}\b",
-    rf"\b(?:failed|unable|could not|couldn't|cannot|can't) (?:to )?(?:load|unpickle|deserialize) {_WORDS}{_THING}\b",
-    rf"\b{_THING} (?:file )?(?:is )?(?:not found|missing|corrupt(?:ed)?)\b",
-    rf"\b{_THING} (?:could not|cannot|failed to) (?:be )?load(?:ed)?\b",
-    r"\bdummy (?:model|agent)\b(?! (?:is )?(?:not|off|disabled|removed))",
-    r"\binvalid load key\b|\bbad magic number\b|\bUnpicklingError\b",
-    rf"\bchecksum (?:mismatch|failed|error)\b.*\b{_THING}\b|\b{_THING}\b.*\bchecksum (?:mismatch|failed|error)\b",
-)
-"""What failures to load look like, in WARNING, ERROR and CRITICAL lines; case does not matter."""
+SLACK = timedelta(seconds=1)
+"""A process's start is known to the second only: what it logs in its first second may seem older."""
 
-DUMMY = re.compile(
-    r"\b(?:using|initiali[sz]ing|falling back to|fallback to) (?:a |an |the )?dummy (?:model|agent)\b",
-    re.IGNORECASE,
-)
-"""A dummy that took a model's place counts at every level."""
-
-LOADING = re.compile(rf"\bloading\b.*\b{_THING}\b.*\bfrom\b", re.IGNORECASE)
-"""A load began: "Loading ensemble model from ./models_saved/ensemble_v2.0.0.pkl"."""
-
-LOADED = re.compile(rf"\b{_THING}\b.*\bloaded\b|\bloaded\b.*\b{_THING}\b", re.IGNORECASE)
-"""A load ended well: "Ensemble model loaded successfully"."""
-
-NOT_LOADED = re.compile(r"\b(?:not|n't|never|be) (?:yet )?loaded\b", re.IGNORECASE)
-
-_LOUD = frozenset({"WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"})
-_BY_PEOPLE = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 QUOTED = 200
+_WORDS_OF_INTEREST = re.compile(r"oad|ummy|model|agent|ensemble|checksum|pickl|magic", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class LoadErrorSettings:
-    """`patterns`: regular expressions, searched without regard to case."""
+    """`patterns`: regular expressions of the operator, searched in every line whatever its level, in place of ours
+    (those for WARNING and above, and the one for dummies). Case does not matter."""
 
-    patterns: Sequence[str] = PATTERNS
+    patterns: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        for pattern in self.patterns:
+        for pattern in self.patterns or ():
             try:
-                re.compile(pattern)
+                re.compile(pattern, re.IGNORECASE)
             except re.error as error:
                 raise ValueError(
                     f"load_error.patterns: {pattern!r} is no regular expression: {error}"
                 ) from error
 
 
-def tells_loading(message: str) -> bool:
-    """Whether a line says that a load began."""
-    return LOADING.search(message) is not None
-
-
-def tells_loaded(message: str) -> bool:
-    """Whether a line says that a load ended well."""
-    return LOADED.search(message) is not None and NOT_LOADED.search(message) is None
+class _State(msgspec.Struct, forbid_unknown_fields=True):
+    error: str | None = None
+    error_at: Moment | None = None
+    started_at: Moment | None = None
+    loading: bool = False
+    loaded: bool = False
+    told_at: Moment | None = None
+    """When the last line about loading was written."""
+    ever_loaded: bool = False
+    exited_at: Moment | None = None
+    exit_code: int | None = None
+    gave_up: str | None = None
 
 
 class LoadErrorRule:
@@ -81,99 +77,110 @@ class LoadErrorRule:
     name = "load_error"
 
     def __init__(self, settings: LoadErrorSettings) -> None:
-        self._patterns = [re.compile(pattern, re.IGNORECASE) for pattern in settings.patterns]
-        self._error: str | None = None
-        self._error_at: datetime | None = None
-        self._started_at: datetime | None = None
-        self.loading = False
-        """A load began and has not ended."""
-        self.loaded = False
-        """A model was loaded since the bot's last start."""
+        chosen = PATTERNS if settings.patterns is None else settings.patterns
+        self._patterns = [re.compile(pattern, re.IGNORECASE) for pattern in chosen]
+        self._ours = settings.patterns is None
+        self._state = _State()
+
+    @property
+    def loading(self) -> bool:
+        """A load began since the bot's last start, and has not ended."""
+        return self._state.loading
+
+    @property
+    def loaded(self) -> bool:
+        """A model was loaded in this deployment, by whichever process of the bot."""
+        return self._state.ever_loaded
 
     def observe(self, record: Record) -> None:
         """Looks at log lines, and at starts and ends of the bot."""
+        state = self._state
         if isinstance(record, LogLine):
             self._read(record)
         elif isinstance(record, BotStarted):
-            self._start(record)
+            self._start(record.at)
         elif isinstance(record, BotExited):
-            self._exit(record)
-        elif isinstance(record, GaveUp) and not self.loaded:
-            self._fail(
-                record.at,
-                f"the bot ended {record.restarts + 1} times in {record.minutes:.0f} min before it had loaded its model",
-            )
+            state.exited_at, state.exit_code = record.at, record.code
+        elif isinstance(record, GaveUp) and not state.ever_loaded:
+            times = f"{record.restarts + 1} times in {record.minutes:.0f} min"
+            state.gave_up = f"the bot exited {times} before it had loaded its model"
 
     def _read(self, line: LogLine) -> None:
-        if self._started_at is not None and line.at < self._started_at:
+        state, message = self._state, line.message
+        if state.started_at is not None and line.at < state.started_at - SLACK:
             return
-        if tells_loaded(line.message):
-            self.loading, self.loaded = False, True
-        elif tells_loading(line.message):
-            self.loading = True
-        loud = line.level.upper() in _LOUD and any(pattern.search(line.message) for pattern in self._patterns)
-        if loud or DUMMY.search(line.message):
-            self._fail(line.at, f"the bot's log says: {_quote(line)}")
+        if self._ours and not _WORDS_OF_INTEREST.search(message):
+            return
+        if tells_loaded(message):
+            state.loading, state.loaded, state.ever_loaded, state.told_at = False, True, True, line.at
+        elif line.level.upper() not in LOUD and (tells_loading(message) or tells_headline(message)):
+            state.loading, state.told_at = True, line.at
+        if (
+            state.error is None
+            and (said := next(self._errors(line.level.upper(), message), None)) is not None
+        ):
+            quote = said if len(said) <= QUOTED else said[: QUOTED - 1] + "…"
+            state.error, state.error_at = f"the bot's log says: {line.level} {quote}", line.at
 
-    def _start(self, record: BotStarted) -> None:
-        self._started_at = record.at
-        self.loading = self.loaded = False
-        if self._error_at is None or self._error_at <= record.at:
-            self._error = self._error_at = None
+    def _errors(self, level: str, message: str) -> Iterator[str]:
+        """Those lines of a message that tell of one."""
+        loud = level in LOUD
+        pickle = self._ours and loud and "cache" not in message.lower()
+        for whole in message.splitlines():
+            line = whole[:LONGEST].strip()
+            known = self._ours and tells_dummy(line)
+            searched = (loud or not self._ours) and any(pattern.search(line) for pattern in self._patterns)
+            if known or searched or (pickle and PICKLE.search(line)):
+                yield line
 
-    def _exit(self, record: BotExited) -> None:
-        if self.loading and not self.loaded and record.code not in _BY_PEOPLE:
-            how = (
-                ""
-                if record.code is None
-                else f" (exit code {record.code})"
-                if record.code >= 0
-                else f" (signal {-record.code})"
-            )
-            self._fail(record.at, f"the bot ended{how} while it was loading its model")
+    def _start(self, at: datetime) -> None:
+        """Forgets what earlier processes said and did; a start that is told late clears nothing newer."""
+        state, begin = self._state, at - SLACK
+        if state.started_at is not None and at < state.started_at:
+            return
+        state.started_at = at
+        if state.error_at is not None and state.error_at < begin:
+            state.error = state.error_at = None
+        if state.told_at is not None and state.told_at < begin:
+            state.loading = state.loaded = False
+        if state.exited_at is not None and state.exited_at <= at:
+            state.exited_at = state.exit_code = None
 
-    def _fail(self, at: datetime, reason: str) -> None:
-        if self._error is None:
-            self._error, self._error_at = reason, at
-
-    def evaluate(self, now: datetime) -> Verdict:  # noqa: ARG002
-        """Fires from the first error on."""
-        if self._error is not None:
-            return Verdict(self.name, "firing", 1.0, 0.0, self._error)
-        if self.loaded:
-            return Verdict(self.name, "ok", 0.0, 0.0, "the model was loaded, 0 load errors (limit 0)")
+    def evaluate(self, now: datetime) -> Verdict:  # noqa: ARG002  (the time plays no part)
+        """Fires from the first error on. It has no numbers: one error is enough."""
+        state = self._state
+        error = state.error or self._died_loading() or state.gave_up
+        if error is not None:
+            return Verdict(self.name, "firing", None, None, error)
+        if state.loading:
+            return Verdict(self.name, "ok", None, None, "the model is being loaded, no load error yet")
+        if state.loaded:
+            return Verdict(self.name, "ok", None, None, "the model was loaded, no load error")
         return Verdict(
-            self.name, "no_data", None, 0.0, "the bot's log says nothing of loading since its last start"
+            self.name, "no_data", None, None, "the bot's log says nothing of loading since its last start"
         )
+
+    def _died_loading(self) -> str | None:
+        state = self._state
+        if state.exited_at is None or not state.loading or state.exit_code in BY_PEOPLE:
+            return None
+        code = state.exit_code
+        how = "" if code is None else f" (killed by signal {-code})" if code < 0 else f" (exit code {code})"
+        return f"the bot exited{how} while it was loading its model"
 
     def reset(self, since: datetime) -> None:  # noqa: ARG002
         """Forgets errors and loads."""
-        self._error = self._error_at = self._started_at = None
-        self.loading = self.loaded = False
+        self._state = _State()
 
     def dump(self) -> dict[str, Any]:
         """All of it."""
-        at, started = self._error_at, self._started_at
-        return {
-            "error": self._error,
-            "error_at": at and at.isoformat(),
-            "started_at": started and started.isoformat(),
-            "loading": self.loading,
-            "loaded": self.loaded,
-        }
+        state: dict[str, Any] = msgspec.to_builtins(self._state)
+        return state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes it over."""
-        self._error = state["error"]
-        self._error_at = state["error_at"] and datetime.fromisoformat(state["error_at"])
-        self._started_at = state["started_at"] and datetime.fromisoformat(state["started_at"])
-        self.loading, self.loaded = bool(state["loading"]), bool(state["loaded"])
+        self._state = msgspec.convert(state, _State)
 
     def notices(self) -> list[tuple[str, str]]:
         """None."""
         return []
-
-
-def _quote(line: LogLine) -> str:
-    first = line.message.splitlines()[0] if line.message else ""
-    return f"{line.level} {first[:QUOTED]}{'…' if len(first) > QUOTED else ''}"

@@ -5,12 +5,11 @@ exactly 0 neither counts nor breaks, a profit breaks. The default of 10 is the o
 row happen by chance every 44 to 100 days (win rate 45 to 50 %).
 """
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from triggers.records import Exit, Record
+from triggers.records import Exit, Record, is_amount
 from triggers.verdict import State, Verdict
 
 
@@ -36,8 +35,8 @@ class LossStreakRule:
         self._exits = 0
 
     def observe(self, record: Record) -> None:
-        """Looks at exits; a P&L that is not a finite number says nothing."""
-        if not isinstance(record, Exit) or not math.isfinite(record.pnl):
+        """Looks at exits; a P&L that is no amount says nothing."""
+        if not isinstance(record, Exit) or not is_amount(record.pnl):
             return
         self._exits += 1
         if record.pnl < 0:
@@ -49,10 +48,12 @@ class LossStreakRule:
         """Fires exactly at the limit."""
         limit = self._settings.at_least
         if self._exits == 0:
-            return Verdict(self.name, "no_data", None, limit, "no exit in this deployment yet")
+            return Verdict(
+                self.name, "no_data", None, limit, f"no exit in this deployment yet (limit {limit})"
+            )
         state: State = "firing" if self._losses >= limit else "ok"
         counted = f"{self._losses} loss{'' if self._losses == 1 else 'es'} in a row"
-        return Verdict(self.name, state, float(self._losses), float(limit), f"{counted} (limit {limit})")
+        return Verdict(self.name, state, self._losses, limit, f"{counted} (limit {limit})")
 
     def reset(self, since: datetime) -> None:  # noqa: ARG002
         """Forgets the streak."""
@@ -64,7 +65,10 @@ class LossStreakRule:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes the counters over."""
-        self._losses, self._exits = int(state["losses"]), int(state["exits"])
+        losses, exits = state["losses"], state["exits"]
+        if not (type(losses) is int and type(exits) is int and 0 <= losses <= exits):
+            raise ValueError(f"{losses!r} losses of {exits!r} exits cannot be")
+        self._losses, self._exits = losses, exits
 
     def notices(self) -> list[tuple[str, str]]:
         """None."""

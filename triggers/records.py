@@ -1,13 +1,17 @@
 """What the rules look at. `at` is always aware UTC; money is in quote currency."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+IMPOSSIBLE = 1e15
+"""No account holds so much in any quote currency: such an amount is garbage."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A position was opened, or added to."""
+    """A position was opened, or added to. `size`: in base currency, None where the log does not tell it."""
 
     at: datetime
     symbol: str | None = None
@@ -16,7 +20,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A position was closed, or a part of it; `pnl` is realised."""
+    """A position was closed, or a part of it. `pnl` is realised; NaN: the bot could not tell it."""
 
     at: datetime
     pnl: float
@@ -78,5 +82,10 @@ class ArtifactCheck:
     detail: str = ""
 
 
-Record = Entry | Exit | Equity | LogLine | BotStarted | BotExited | GaveUp | ArtifactCheck
 TradeRecord = Entry | Exit | Equity
+Record = TradeRecord | LogLine | BotStarted | BotExited | GaveUp | ArtifactCheck
+
+
+def is_amount(value: float) -> bool:
+    """Whether it can be an amount of money at all: finite, and less than anybody has."""
+    return math.isfinite(value) and abs(value) < IMPOSSIBLE

@@ -1,33 +1,34 @@
 """Sharpe ratio.
 
-Hourly returns r_i = (P&L of the hour) / (equity at its start) over the last `window`, hours without exits counting as 0;
-Sharpe = mean(r) / stdev(r, ddof=1) * sqrt(24 * 365), without a risk-free rate (W. F. Sharpe, 1994, annualised as hourly
-returns are). Hours slide with `now`: hour k is (now - (k+1) h, now - k h]. Fires when it is below `below`.
+Hourly returns r_i = (P&L of the hour) / (equity at its start) over the last `window`, hours without exits counting
+as 0; Sharpe = mean(r) / stdev(r, ddof=1) * sqrt(24 * 365), without a risk-free rate (W. F. Sharpe, The Sharpe Ratio,
+1994, annualised for hourly returns). Hours slide with `now`: hour k is (now - (k+1) h, now - k h]. Fires below `below`.
 
 Over 24 h its standard error is about 19, so that a healthy strategy with a true Sharpe of 3 reads below 1.0 in about
 45 % of hours. The defaults (1.0, 24 h) are the owner's.
 """
 
-import bisect
 import math
 import statistics
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from triggers.equity import EquityCurve
-from triggers.records import Entry, Equity, Exit, Record
+from triggers.following import Moment
+from triggers.records import Entry, Equity, Exit, Record, is_amount
+from triggers.series import Series
 from triggers.verdict import Verdict
 
-HOUR_S = 3600.0
-ANNUAL = math.sqrt(24 * 365)
-AHEAD_S = 300.0
+HOUR = timedelta(hours=1)
+HOURS_A_YEAR = 24 * 365
+AHEAD = timedelta(minutes=5)
 """Clocks differ; a record further ahead of `now` is not believed."""
 
-MOST = 20_000
-"""Exits and equity readings that are kept one by one; beyond, those of `COARSE_S` seconds are merged."""
-
-COARSE_S = 10.0
+FLAT = 1e-9
+"""Returns that differ by less than this share of the largest are the same: the rest is rounding."""
 
 
 @dataclass(frozen=True)
@@ -40,59 +41,27 @@ class SharpeSettings:
     initial_equity: float = 2000.0
 
     def __post_init__(self) -> None:
-        if self.window < timedelta(hours=2) or self.window % timedelta(hours=1):
+        if self.window < 2 * HOUR or self.window % HOUR:
             raise ValueError(f"sharpe.window is {self.window}; it must be whole hours, at least 2")
         if self.min_trades < 1:
             raise ValueError(f"sharpe.min_trades is {self.min_trades}; it must be 1 or more")
         if not math.isfinite(self.below):
-            raise ValueError(f"sharpe.below is {self.below}; it must be a number")
-        if not 0 < self.initial_equity < float("inf"):
+            raise ValueError(f"sharpe.below is {self.below}; it must be a finite number")
+        if not 0 < self.initial_equity < math.inf:
             raise ValueError(f"initial_equity is {self.initial_equity}; it must be above 0")
 
     @property
     def hours(self) -> int:
         """Number of returns."""
-        return int(self.window / timedelta(hours=1))
+        return self.window // HOUR
 
 
-class Series:
-    """Values in order of time, pruned to a window and bounded in number. Seconds since the epoch."""
-
-    def __init__(self, *, add: bool) -> None:
-        self._add = add
-        self.at: list[float] = []
-        self.values: list[float] = []
-
-    def put(self, at: float, value: float) -> None:
-        """Nearly always at the end; late by seconds is tolerated."""
-        index = bisect.bisect_right(self.at, at)
-        self.at.insert(index, at)
-        self.values.insert(index, value)
-        if len(self.at) > MOST:
-            self._merge()
-
-    def prune(self, before: float) -> None:
-        """Forgets what is older than `before`, but for the last one (the equity at the window's start)."""
-        index = max(0, bisect.bisect_right(self.at, before) - 1)
-        del self.at[:index], self.values[:index]
-
-    def last(self, until: float) -> float | None:
-        """The value at `until`: the last one not after it."""
-        index = bisect.bisect_right(self.at, until)
-        return self.values[index - 1] if index else None
-
-    def _merge(self) -> None:
-        """Halves what is kept, at least: neighbours within COARSE_S, or the width that does it, become one."""
-        width = max(COARSE_S, (self.at[-1] - self.at[0]) / (MOST / 2))
-        at, values = [self.at[0]], [self.values[0]]
-        for when, value in zip(self.at[1:], self.values[1:], strict=True):
-            if int(when / width) == int(at[-1] / width):
-                at[-1] = when
-                values[-1] = values[-1] + value if self._add else value
-            else:
-                at.append(when)
-                values.append(value)
-        self.at, self.values = at, values
+class _State(msgspec.Struct, forbid_unknown_fields=True):
+    curve: EquityCurve
+    since: Moment | None = None
+    pnl: Series = msgspec.field(default_factory=lambda: Series(sums=True))
+    readings: Series = msgspec.field(default_factory=lambda: Series(sums=False))
+    first_reading: float | None = None
 
 
 class SharpeRule:
@@ -102,115 +71,111 @@ class SharpeRule:
 
     def __init__(self, settings: SharpeSettings) -> None:
         self._settings = settings
-        self._curve = EquityCurve(settings.initial_equity)
-        self._pnl = Series(add=True)
-        self._equity = Series(add=False)
-        self._since: datetime | None = None
-        self._start_equity = settings.initial_equity
+        self._state = _State(EquityCurve(settings.initial_equity))
 
     def observe(self, record: Record) -> None:
-        """Looks at entries, exits and equity readings."""
+        """Looks at entries, exits and equity readings. O(1) but for records out of order."""
         if not isinstance(record, Entry | Exit | Equity):
             return
-        first = self._curve.track is None
-        self._curve.observe(record)
-        track = self._curve.track
-        if isinstance(record, Entry) or track is None:
-            return
-        if first and isinstance(record, Equity):
-            self._start_equity = track.peak
-        at = record.at.timestamp()
-        self._equity.put(at, track.equity)
-        if isinstance(record, Exit) and math.isfinite(record.pnl):
-            self._pnl.put(at, record.pnl)
+        state, window = self._state, self._settings.window
+        state.curve.observe(record)
+        if isinstance(record, Exit) and is_amount(record.pnl):
+            state.pnl.put(record.at, record.pnl, window)
+        elif isinstance(record, Equity) and not state.curve.reading_failed:
+            state.readings.put(record.at, record.equity, window)
+            if state.first_reading is None:
+                state.first_reading = record.equity
 
     def evaluate(self, now: datetime) -> Verdict:
         """Fires below the limit; no_data until the deployment is a window old and has enough trades."""
-        settings = self._settings
-        self._prune(now)
-        age = timedelta(0) if self._since is None else now - self._since
-        if age < settings.window:
-            return self._no_data(
-                f"the deployment is {age / timedelta(hours=1):.1f} h old, {settings.hours} h are needed"
-            )
-        returns, trades = self._returns(now.timestamp())
+        settings, since = self._settings, self._state.since
+        self._forget(now)
+        if since is None:
+            return self._no_data("no deployment has begun")
+        if now - since < settings.window:
+            age = max(0.0, (now - since) / HOUR)
+            return self._no_data(f"the deployment is {age:.1f} h old, needs {settings.hours} h")
+        pnl, trades = self._hourly_pnl(now)
         if trades < settings.min_trades:
             return self._no_data(
-                f"{trades} trades in the last {settings.hours} h, {settings.min_trades} are needed"
+                f"{trades} trades in the last {settings.hours} h, needs {settings.min_trades}"
             )
-        if returns is None:
+        equity = self._equity_at_starts(now, pnl)
+        if min(equity) <= 0:
             return self._no_data("the equity at the start of an hour was not above 0")
-        return self._judge(returns, trades)
+        return self._judge([gain / start for gain, start in zip(pnl, equity, strict=True)], trades)
+
+    def _hourly_pnl(self, now: datetime) -> tuple[list[float], int]:
+        """(P&L of each hour, newest first, in quote currency; number of exits)."""
+        hours = self._settings.hours
+        pnl, trades = [0.0] * hours, 0
+        for point in self._state.pnl.points:
+            age = now - point.at
+            if -AHEAD <= age < self._settings.window:
+                pnl[max(0, age // HOUR)] += point.value
+                trades += point.count
+        return pnl, trades
+
+    def _equity_at_starts(self, now: datetime, pnl: list[float]) -> list[float]:
+        """Equity at the start of each hour, newest first. `pnl` is of the same hours."""
+        state, curve = self._state, self._state.curve
+        starts = [now - (hour + 1) * HOUR for hour in range(len(pnl))]
+        standing = curve.standing
+        if standing is not None and standing.track == "reported" and state.first_reading is not None:
+            first = state.first_reading if curve.start is None else curve.start
+            found = (state.readings.value_at(start) for start in starts)
+            return [first if value is None else value for value in found]
+        later = sum(point.value for point in state.pnl.points if now - point.at < -AHEAD)
+        equity, result = curve.initial_equity + curve.pnl - later, []
+        for gain in pnl:
+            equity -= gain
+            result.append(equity)
+        return result
 
     def _judge(self, returns: list[float], trades: int) -> Verdict:
-        limit, hours = self._settings.below, self._settings.hours
-        mean, deviation = statistics.fmean(returns), statistics.stdev(returns)
-        if deviation <= 1e-12 * max(abs(r) for r in returns) or deviation == 0:
+        limit, hours, remarks = self._settings.below, self._settings.hours, self._state.curve.remarks
+        mean = statistics.fmean(returns)
+        if max(returns) - min(returns) <= FLAT * max(map(abs, returns)):
             if mean < 0:
-                reason = f"every hour of the last {hours} lost the same {-mean:.4%}, so sharpe is below {limit:g} without bound"
+                lost = f"each of the last {hours} hours lost the same {-100 * mean:.3g} %"
+                reason = f"{lost}: sharpe is far below {limit:g}{remarks}"
                 return Verdict(self.name, "firing", None, limit, reason)
-            return self._no_data(f"every hour of the last {hours} was the same, so there is no deviation")
-        sharpe = mean / deviation * ANNUAL
-        state, relation = ("firing", "is below") if sharpe < limit else ("ok", "is not below")
-        reason = (
-            f"sharpe {sharpe:.2f} over {hours} h ({trades} trades) {relation} {limit:g}{self._curve.remarks}"
-        )
-        return Verdict(self.name, state, sharpe, limit, reason)  # type: ignore[arg-type]
+            return self._no_data(f"the returns of the last {hours} hours are all the same, there is no ratio")
+        sharpe = mean / statistics.stdev(returns) * math.sqrt(HOURS_A_YEAR)
+        digits = 2 if f"{sharpe:.2f}" != f"{limit:.2f}" else 6
+        over = f"sharpe {sharpe:.{digits}f} over {hours} h ({trades} trade{'' if trades == 1 else 's'})"
+        if sharpe < limit:
+            return Verdict(self.name, "firing", sharpe, limit, f"{over} is below {limit:g}{remarks}")
+        return Verdict(self.name, "ok", sharpe, limit, f"{over} is not below {limit:g}{remarks}")
 
     def _no_data(self, reason: str) -> Verdict:
         return Verdict(
             self.name, "no_data", None, self._settings.below, f"{reason} (limit {self._settings.below:g})"
         )
 
-    def _returns(self, now_s: float) -> tuple[list[float] | None, int]:
-        """(hourly returns, newest first; number of exits). None when an hour began with nothing to lose."""
-        hours = self._settings.hours
-        pnl, trades = [0.0] * hours, 0
-        for at, value in zip(self._pnl.at, self._pnl.values, strict=True):
-            hour = max(0, math.floor((now_s - at) / HOUR_S))
-            if hour < hours and at - now_s <= AHEAD_S:
-                pnl[hour] += value
-                trades += 1
-        returns = []
-        for hour in range(hours):
-            equity = self._equity.last(now_s - (hour + 1) * HOUR_S)
-            equity = self._start_equity if equity is None else equity
-            if equity <= 0:
-                return None, trades
-            returns.append(pnl[hour] / equity)
-        return returns, trades
-
-    def _prune(self, now: datetime) -> None:
-        begin = now.timestamp() - self._settings.hours * HOUR_S
-        self._pnl.prune(begin)
-        self._equity.prune(begin)
+    def _forget(self, now: datetime) -> None:
+        # Twice the window: a clock that is put forward by mistake must not cost the data.
+        until = now - 2 * self._settings.window
+        self._state.pnl.forget(until)
+        self._state.readings.forget(until)
 
     def reset(self, since: datetime) -> None:
         """The window begins anew."""
-        self._since = since
-        self._curve.reset()
-        self._pnl, self._equity = Series(add=True), Series(add=False)
-        self._start_equity = self._settings.initial_equity
+        self._state = _State(EquityCurve(self._settings.initial_equity), since)
 
     def dump(self) -> dict[str, Any]:
-        """The window's exits and equity, at most `MOST` of each."""
-        return {
-            "since": self._since and self._since.isoformat(),
-            "start_equity": self._start_equity,
-            "curve": self._curve.dump(),
-            "pnl": [self._pnl.at, self._pnl.values],
-            "equity": [self._equity.at, self._equity.values],
-        }
+        """The curve, and the exits and readings of two windows."""
+        state: dict[str, Any] = msgspec.to_builtins(self._state)
+        return state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes it over."""
-        self._since = state["since"] and datetime.fromisoformat(state["since"])
-        self._start_equity = float(state["start_equity"])
-        self._curve.restore(state["curve"])
-        for series, (at, values) in ((self._pnl, state["pnl"]), (self._equity, state["equity"])):
-            series.at, series.values = list(at), list(values)
+        found = msgspec.convert(state, _State)
+        if found.curve.initial_equity != self._settings.initial_equity:
+            raise ValueError(f"this state was kept with an initial_equity of {found.curve.initial_equity}")
+        self._state = found
 
     def notices(self) -> list[tuple[str, str]]:
-        """None of its own: the drawdown rule tells of cash flows."""
-        self._curve.notices()
+        """None: the drawdown rule, whose curve is the same, tells of cash flows."""
+        self._state.curve.notices()
         return []
