@@ -173,7 +173,6 @@ def numpy_sharpe(now: int, window: int, exits: Rows, readings: Rows) -> tuple[fl
     return float(np.mean(returns)), float(np.std(returns, ddof=1))
 
 
-@settings(deadline=None)
 @given(moments(), st.data(), st.integers(2, 30), st.booleans())
 @settings(deadline=None, max_examples=150)
 def test_sharpe_agrees_with_numpy(
@@ -250,7 +249,6 @@ def engine() -> Engine:
     )
 
 
-@settings(deadline=None)
 @given(histories)
 @settings(deadline=None, max_examples=150)
 def test_no_history_breaks_a_rule(history: list[Record]) -> None:
@@ -263,7 +261,6 @@ def test_no_history_breaks_a_rule(history: list[Record]) -> None:
         assert not [kind for kind, _ in one.notices() if kind.startswith("broken")]
 
 
-@settings(deadline=None)
 @given(histories, st.integers(0, 30))
 @settings(deadline=None, max_examples=150)
 def test_a_restart_anywhere_changes_no_verdict_and_no_notice(history: list[Record], place: int) -> None:
