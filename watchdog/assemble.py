@@ -90,14 +90,14 @@ def journal_path(settings: Settings) -> Path:
 
 def assemble(settings: Settings) -> Parts:
     """Builds everything. The caller holds the locks. Raises UnsupportedError, JournalError, OrderError, NotifyError."""
-    journal = Journal(journal_path(settings))
+    redact = Redactor(settings.secrets())
+    journal = Journal(journal_path(settings), redact=redact)
     kept = journal.get("checkpoint") or {}
     clock = Clock(offset=timedelta(seconds=kept.get("offset_s", 0.0)))
     bot = make_bot(settings, journal)
     control = ControlFolder(settings.control_dir)
     control.prepare()
     registry = ModelRegistry(settings.registry.path, links=settings.registry.links)
-    redact = Redactor(settings.secrets())
     outbox = Outbox(journal_path(settings), redact=redact)
     courier = Courier(outbox, _channels(settings), clock.now, on_problem=lambda text: log.error("%s", text))
     engine = build_engine(settings, clock.now())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 
 from config import Settings
+from notifier import Redactor
 from watchdog.check_bot import bot_log, bot_process, trade_log
 from watchdog.check_model import registry
 from watchdog.check_settings import configuration, name_clash, telegram
@@ -18,8 +19,10 @@ MARKS = {"good": ("good", "green"), "note": ("note", "yellow"), "bad": ("BAD", "
 def show(settings: Settings, out: Console) -> int:
     """Prints the table; 1 when something is bad."""
     findings = look(settings)
+    redact = Redactor(settings.secrets())  # a finding may quote a line of a log
     rows = [
-        ([MARKS[f.grade], (f.what, "")], f.found + (f"\n-> {f.mend}" if f.mend else "")) for f in findings
+        ([MARKS[f.grade], (f.what, "")], redact(f.found + (f"\n-> {f.mend}" if f.mend else "")))
+        for f in findings
     ]
     table(out, rows, header=(("", "what"), "found -> how to mend it"))
     bad = sum(f.grade == "bad" for f in findings)

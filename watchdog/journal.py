@@ -7,7 +7,7 @@ a few named values (`halted`, `checkpoint`, `bot`, ...) live here. Times are ste
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -62,11 +62,26 @@ def _when(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-class Journal:
-    """Opens, or makes, the journal at `path`. One process writes; `status` may read at the same time."""
+def _cleaned(value: Any, redact: Callable[[str], str]) -> Any:
+    """A JSON value with every text in it redacted, the names of its keys left as they are."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _cleaned(inner, redact) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(inner, redact) for inner in value]
+    return value
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+
+class Journal:
+    """Opens, or makes, the journal at `path`. One process writes; `status` may read at the same time.
+
+    `redact` takes secrets out of every text before it is written: a bot's log and people's reasons may hold them.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False, redact: Callable[[str], str] = str) -> None:
         self.path = path
+        self._redact = redact
         self._lock = threading.RLock()
         self._known: dict[str, str | None] = {}
         try:
@@ -142,7 +157,10 @@ class Journal:
             if value is None:
                 self._db.execute("DELETE FROM named WHERE name = ?", (name,))
             else:
-                self._db.execute("INSERT OR REPLACE INTO named VALUES (?, ?)", (name, json.dumps(value)))
+                self._db.execute("INSERT OR REPLACE INTO named VALUES (?, ?)", (name, self._json(value)))
+
+    def _json(self, value: Any) -> str:
+        return json.dumps(_cleaned(value, self._redact))
 
     # -- incidents
 
@@ -178,7 +196,7 @@ class Journal:
         with self.writing():
             self._db.execute(
                 "UPDATE incidents SET closed_at = ?, body = ? WHERE id = ?",
-                (closed_at, json.dumps(body), incident.id),
+                (closed_at, self._json(body), incident.id),
             )
 
     def open_one(self) -> Incident | None:
@@ -234,7 +252,7 @@ class Journal:
         with self.writing():
             self._db.execute(
                 "UPDATE steps SET ended_at = ?, result = ?, detail = ? WHERE id = ?",
-                (at.isoformat(), result, detail, row),
+                (at.isoformat(), result, self._redact(detail), row),
             )
             self.save(incident)
 
@@ -259,17 +277,18 @@ class Journal:
 
     def accept(self, order: Order, at: datetime) -> int | None:
         """Writes an order down before it is consumed; None when this very flag file was accepted before."""
+        who, why = self._redact(order.who), self._redact(order.why)
         with self.writing():
             row = self._db.execute(
                 "INSERT OR IGNORE INTO orders (ident, at, what, who, why, wanted) VALUES (?, ?, ?, ?, ?, ?)",
-                (order.ident, at.isoformat(), order.what, order.who, order.why, order.wanted),
+                (order.ident, at.isoformat(), order.what, who, why, order.wanted),
             )
         return int(row.lastrowid or 0) if row.rowcount else None
 
     def answer(self, number: int, answer: str) -> None:
         """What became of the order: it is never obeyed again."""
         with self.writing():
-            self._db.execute("UPDATE orders SET answer = ? WHERE id = ?", (answer, number))
+            self._db.execute("UPDATE orders SET answer = ? WHERE id = ?", (self._redact(answer), number))
 
     def unanswered(self) -> list[tuple[int, Order]]:
         """Orders that were accepted and not yet obeyed, oldest first: a kill -9 came between."""

@@ -12,6 +12,9 @@ from notifier import RedactingFormatter, Redactor, quiet_libraries
 
 alerts = logging.getLogger("watchdog.alerts")
 
+LEVEL_VARIABLE = "MODEL_WATCHDOG_LOG"
+"""Environment variable: a level (DEBUG, WARNING, ...) in place of the usual one; DEBUG shows the libraries, too."""
+
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _COLOUR = {logging.INFO: "", logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "bold red"}
 _LEVEL = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
@@ -68,6 +71,8 @@ def set_up(secrets: Sequence[str], level: int = logging.INFO) -> None:
     for old in list(root.handlers):
         root.removeHandler(old)
     root.addHandler(handler)
+    level = logging.getLevelNamesMapping().get(os.environ.get(LEVEL_VARIABLE, "").upper(), level)
     root.setLevel(level)
-    quiet_libraries()
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    if level > logging.DEBUG:
+        quiet_libraries()
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
