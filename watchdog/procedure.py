@@ -210,7 +210,7 @@ def _promoted_meanwhile(run: Run) -> str | None:
 def _switch(run: Run) -> str | None:
     """The registry's rollback, on the target that was chosen or, when that one fails now, on the next older one."""
     incident, registry = run.incident, run.world.registry
-    reason = f"incident {incident.id}: {incident.reason}"
+    reason = run.world.redact(f"incident {incident.id}: {incident.reason}")
     while True:
         if incident.target is None:
             incident.target = registry.target(exclude=_no_targets(incident))
