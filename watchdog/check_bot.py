@@ -35,6 +35,10 @@ def bot_process(settings: Settings) -> Iterator[Finding]:
         yield Finding("bot command", "bad", f"{process.command[0]} {why} ({command})", mend)
     else:
         yield Finding("bot command", "good", f"{command} in {process.directory} ({program})")
+    for script in (argument for argument in process.command[1:] if argument.endswith(".py")):
+        if is_missing(process.directory / script):
+            mend = "set bot.process.command, or bot.process.directory"
+            yield Finding("bot command", "bad", f"{process.directory / script} is not there", mend)
     found = make_bot(settings, None).find()
     if len(found) > 1:
         pids = ", ".join(str(bot.pid) for bot in found)

@@ -236,7 +236,8 @@ def demo(
 
     A real daemon and a real bot, in a throw-away folder.
     """
-    from demo.narrate import CAUSES, narrate
+    from demo.causes import CAUSES
+    from demo.narrate import narrate
 
     if cause not in CAUSES:
         fail(f"--cause {cause}: there is no such cause; choose one of {', '.join(CAUSES)}", 2)

@@ -14,7 +14,7 @@ from watchdog import logs, messages
 from watchdog.assemble import Parts, assemble, journal_path, locks
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError
-from watchdog.lock import LockedError
+from watchdog.lock import Lock, LockedError
 from watchdog.orders import ControlFolder, OrderError
 from watchdog.screen import say
 from watchdog.service import START_ERRORS, take_locks
@@ -192,8 +192,9 @@ def _without_daemon(
 ) -> int:
     """The same procedure, in this process. Ctrl+C while it is monitored leaves the rest to the daemon's next start."""
     logs.set_up(settings.secrets(), logging.WARNING)
-    held = take_locks(settings)
+    held: list[Lock] = []
     try:
+        take_locks(settings, held)
         say(out, "no watchdog is running: this command carries the order out itself", "dim")
         parts = assemble(settings)
         return asyncio.run(_carry_out(parts, what, who, reason, to, out))
@@ -228,6 +229,7 @@ async def _one_incident(
     shown, next_tick_s = 0, 0.0
     while incidents.current is incident and not parts.world.interrupts.handing_over:
         shown = _show_steps(journal, incident, shown, out)
+        parts.orders.look()  # a HALT counts here, too
         if incident.monitoring and time.monotonic() >= next_tick_s:
             if next_tick_s == 0.0:
                 rest = messages.span(parts.settings.rollback.monitor_for)

@@ -30,10 +30,10 @@ def run(settings: Settings) -> int:
     notify = SdNotify()
     held: list[Lock] = []
     try:
-        held = take_locks(settings)
+        take_locks(settings, held)
         if settings.telegram is not None:
             TelegramChannel.preload()
-        return _until_told(settings, notify)
+        return _until_told(settings, notify, held)
     except LockedError as error:
         log.error("%s", error)
         return 1
@@ -45,25 +45,20 @@ def run(settings: Settings) -> int:
             lock.release()
 
 
-def take_locks(settings: Settings) -> list[Lock]:
-    """One watchdog a bot. LockedError names the pid of the other one; OSError the folder that cannot be used."""
+def take_locks(settings: Settings, held: list[Lock]) -> None:
+    """One watchdog a bot: adds to `held` what is missing there. LockedError names the pid of the other one; OSError the
+    folder that cannot be used; what was taken meanwhile stays held."""
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    held: list[Lock] = []
-    try:
-        for lock in locks(settings):
+    for lock in locks(settings):
+        if lock.path not in {mine.path for mine in held}:
             lock.take()
             held.append(lock)
-    except BaseException:
-        for lock in held:
-            lock.release()
-        raise
-    return held
 
 
-def _until_told(settings: Settings, notify: SdNotify) -> int:
+def _until_told(settings: Settings, notify: SdNotify, held: list[Lock]) -> int:
     while True:
         parts = assemble(settings)
-        daemon = Daemon(parts, notify, functools.partial(_reloadable, parts))
+        daemon = Daemon(parts, notify, functools.partial(_reloadable, parts, held))
         asyncio.run(daemon.run())
         if daemon.reloaded is None:
             return 0
@@ -72,13 +67,15 @@ def _until_told(settings: Settings, notify: SdNotify) -> int:
         log.info("the configuration was read again from %s", settings.path)
 
 
-def _reloadable(parts: Parts) -> Settings | None:
+def _reloadable(parts: Parts, held: list[Lock]) -> Settings | None:
     """The new settings, or None when they cannot be taken over: the old ones then stay in force."""
     try:
         settings = config.load(parts.settings.path)
         make_bot(settings, None)
         ControlFolder(settings.control_dir).prepare()
-    except (ConfigError, UnsupportedError, OrderError) as error:
+        _refuse_what_is_fixed(settings, parts.settings)
+        take_locks(settings, held)  # of a watchdog that only observed, the registry's is missing
+    except (ConfigError, UnsupportedError, OrderError, LockedError, OSError) as error:
         parts.world.teller.tell(
             "reload",
             f"the new configuration was not taken over; the old one stays in force\n{error}",
@@ -86,20 +83,16 @@ def _reloadable(parts: Parts) -> Settings | None:
             coalesce=False,
         )
         return None
-    old = parts.settings
-    fixed = {
-        "bot.name": (settings.bot.name, old.bot.name),
-        "state_dir": (settings.state_dir, old.state_dir),
-        "registry.path": (settings.registry.path, old.registry.path),
-    }
-    changed = [name for name, (new, before) in fixed.items() if new != before]
-    if changed:
-        parts.world.teller.tell(
-            "reload",
-            f"the new configuration was not taken over: {', '.join(changed)} can only be changed by a restart of "
-            f"the watchdog",
-            "warning",
-            coalesce=False,
-        )
-        return None
     return settings
+
+
+def _refuse_what_is_fixed(new: Settings, old: Settings) -> None:
+    """UnsupportedError for changes that would make it another watchdog."""
+    fixed = {
+        "bot.name": (new.bot.name, old.bot.name),
+        "state_dir": (new.state_dir, old.state_dir),
+        "registry.path": (new.registry.path, old.registry.path),
+    }
+    changed = [name for name, (now, before) in fixed.items() if now != before]
+    if changed:
+        raise UnsupportedError(f"{', '.join(changed)} can only be changed by a restart of the watchdog")
