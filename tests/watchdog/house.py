@@ -22,11 +22,16 @@ from tests.watchdog.fakes import (
     SwitchedRegistry,
     Told,
 )
+from watchdog.collect import Collector
 from watchdog.incident import Incident
 from watchdog.incidents import Incidents
 from watchdog.interrupts import HandOver, Interrupts
+from watchdog.obey import Orders
+from watchdog.orders import ControlFolder
+from watchdog.rules import build_engine
 from watchdog.runner import Runner
 from watchdog.tell import Teller
+from watchdog.watch import Watch
 from watchdog.world import World
 
 
@@ -71,8 +76,21 @@ class House:
         self.machine.wall = START
         self.bot = FakeBot(self.machine, self.models, self.settings.bot.log)
         self.told = Told(self.switch)
+        self._assemble()
+
+    def _assemble(self) -> None:
+        """A new process: everything that lives in memory."""
         self.world = self._world()
         self.incidents = Incidents(self.world)
+        self.control = ControlFolder(self.settings.control_dir)
+        self.control.prepare()
+        world = self.world
+        self.engine = build_engine(self.settings, world.now())
+        self.collector = Collector(
+            self.settings, world.clock, world.journal, world.registry, self.bot, self.engine
+        )
+        self.orders = Orders(world, self.control, self.incidents, self.collector)
+        self.watch = Watch(world, self.collector, self.engine, self.incidents, self.control)
 
     def _stock(self, versions: tuple[str, ...]) -> None:
         self.models.mkdir()
@@ -128,10 +146,9 @@ class House:
     def wake(self) -> None:
         """A new process, after the one before ended or was killed; the bot, the disk and the outbox stay."""
         self.switch.reset()
-        self.world.journal.close()
+        self.close()
         self.machine.go(3.0)
-        self.world = self._world()
-        self.incidents = Incidents(self.world)
+        self._assemble()
 
     def open(self, *, automatic: bool = True, wanted: str | None = None, plan: Any = "rollback") -> Incident:
         """Opens an incident without working on it."""
@@ -189,8 +206,22 @@ class House:
 
     @property
     def halted(self) -> Any:
-        """The halt in force, as a new process would read it."""
+        """The halt in force, as the disk has it."""
         return self.world.journal.get("halted")
+
+    def flag(self, name: str, text: str = "") -> None:
+        """A person lays a flag file into the control folder."""
+        (self.settings.control_dir / name).write_text(text, encoding="utf-8")
+
+    def look(self) -> None:
+        """The daemon looks at the control folder, often enough for a flag to count."""
+        self.orders.look()
+        self.orders.look()
+
+    @property
+    def answers(self) -> list[tuple[str, str | None]]:
+        """(order, answer) of all orders, oldest first."""
+        return [(row.what, row.answer) for row in self.world.journal.orders()[::-1]]
 
     def steps(self, incident: Incident) -> list[tuple[str, str | None]]:
         """(step, result) as journalled."""
@@ -216,5 +247,6 @@ class House:
         self.write(data)
 
     def close(self) -> None:
-        """Lets go of the journal."""
+        """Lets go of the files."""
+        self.collector.close()
         self.world.journal.close()
