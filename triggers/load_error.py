@@ -164,8 +164,10 @@ class LoadErrorRule:
         state = self._state
         if state.exited_at is None or not state.loading or state.exit_code in BY_PEOPLE:
             return None
+        if state.exit_code is None:
+            return None  # not our child: a person may have stopped it; if it crashes, so will its restart
         code = state.exit_code
-        how = "" if code is None else f" (killed by signal {-code})" if code < 0 else f" (exit code {code})"
+        how = f" (killed by signal {-code})" if code < 0 else f" (exit code {code})"
         return f"the bot exited{how} while it was loading its model"
 
     def reset(self, since: datetime) -> None:  # noqa: ARG002

@@ -113,6 +113,8 @@ def assemble(settings: Settings) -> Parts:
         teller=Teller(courier.tell, settings.bot.name),
         redact=redact,
         evidence=collector.evidence,
+        before_start=collector.before_start,
+        after_start=collector.after_start,
     )
     incidents = Incidents(world)
     return Parts(

@@ -23,7 +23,7 @@ _FIRST_CHARS = MAX_CHARS - _LAST_LINES * (_LAST_CHARS + 1)
 # 2026-03-01 09:59:58,101 - models.ensemble - INFO - Ensemble model loaded successfully
 _HEADER = re.compile(
     r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
-    r" - (.{1,200}?) - ([A-Z]{1,20}|Level \d{1,4}) - (.*)",
+    r" - (.{1,200}?) {0,8} - {1,8}\[?([A-Za-z]{1,20}|Level \d{1,4})\]? {0,8} - (.*)",
     re.DOTALL,
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -78,7 +78,7 @@ class BotLogParser:
         except ValueError:
             return None
         self._finish(done)
-        self._header = (at, level, logger)
+        self._header = (at, level.upper(), logger)
         return message
 
     def _add(self, text: str) -> None:

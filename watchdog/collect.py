@@ -8,13 +8,23 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from config import Settings
 from registry import ModelRegistry, RegistryError
-from triggers import BotExited, BotStarted, Engine, LoadErrorRule, LogLine, Record
+from triggers import (
+    BotExited,
+    BotStarted,
+    Engine,
+    LoadErrorRule,
+    LogLine,
+    Record,
+    tells_loaded,
+    tells_loading,
+)
 from watchdog import messages
 from watchdog.bot_log import BotLogParser
 from watchdog.bots.base import BotControl, Running
@@ -22,11 +32,19 @@ from watchdog.bots.starter import who_started
 from watchdog.clock import LIVE, Clock
 from watchdog.follow import Follower
 from watchdog.journal import Journal
+from watchdog.messages import span
 from watchdog.model_files import ModelFiles
 from watchdog.place import Place
+from watchdog.proof import Names, names_of
 from watchdog.trades import CUT, MOST_S_A_TICK, Trades
 
 KEPT_LOG_LINES = 80
+TAIL_BYTES = 64 * 1024
+QUARTER = timedelta(minutes=15)
+"""Time zones differ by quarters of an hour."""
+
+SENTINEL = b"2000-01-01 00:00:00,000 - end - INFO - end"
+"""A header makes the message before it complete."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,11 @@ class Collector:
         self._trades: Trades | None = None
         self._log: Follower | None = None
         self._live = False
+        """All that was written has been read: what comes now was just written."""
+        self._log_floor: datetime | None = None
+        self._loads: str | None = None
+        """The version that the bot's log last said to load."""
+        self._known_names: list[Names] | None = None
         self.deployment: Deployment | None = None
         self.versions: frozenset[str] = frozenset()
         self.running: list[Running] = []
@@ -74,7 +97,7 @@ class Collector:
         self._look_at_registry()
         records: list[Record] = list(self._look_at_bot())
         if self.deployment is not None and self._trades is not None and self._log is not None:
-            await self._read_log(records)
+            await self._read_log(self._log, sorted(records, key=attrgetter("at")))
             async for record in self._trades.read(self.deployment.version, self.versions, live=self._live):
                 self._engine.observe(record)
             self._live = self.caught_up
@@ -88,6 +111,7 @@ class Collector:
         self._trouble("trade-log-future", trades.from_the_future)
         self._trouble("trade-log-past", trades.from_the_past)
         self._trouble("trade-log-stale", trades.stale(deployment.since))
+        self._trouble("runs-another", self.runs_another)
         self._trouble("artifact", self._files.unreadable)
         self._trouble("registry-entry", self._files.entry_trouble)
         found = self._files.look_for_target()
@@ -137,6 +161,7 @@ class Collector:
             "log": self._log.place.dump(),
             "engine": self._engine.dump(),
             "bot": self._known,
+            "loads": self._loads,
             "last_trade_at": self._trades.last_at and self._trades.last_at.isoformat(),
             "offset_s": self._clock.offset.total_seconds(),
         }
@@ -151,7 +176,9 @@ class Collector:
             self.troubles["registry"] = f"the registry cannot be read: {error}"
             return
         self.troubles.pop("registry", None)
-        self.versions = frozenset(found.get("models", {}))
+        versions = frozenset(found["models"])
+        if versions != self.versions:
+            self.versions, self._known_names = versions, None
         if deployment is None:
             self.troubles["no-version"] = (
                 f"{self._settings.registry.path}: the registry names no current version"
@@ -168,6 +195,7 @@ class Collector:
         kept = self._journal.get("deployment")
         if kept is not None and kept["key"] == key:
             return datetime.fromisoformat(kept["since"])
+        self.troubles.pop("deployed-at", None)
         now = self._clock.now()
         since = now
         if written is not None:
@@ -211,6 +239,7 @@ class Collector:
         if kept["deployment"] == key:
             self._engine.restore(kept["engine"])
         self._known = None if kept["bot"] is None else (kept["bot"][0], kept["bot"][1])
+        self._loads = kept.get("loads")
         self._trades = Trades(self._settings, self._clock, trades, last and datetime.fromisoformat(last))
         self._log = log
 
@@ -231,13 +260,23 @@ class Collector:
             # Before the start of the next one, whose first lines may be there already: they are not the dead one's.
             yield BotExited(now if started_at is None else min(now, started_at), self.exit_code)
         if started_at is not None:
+            self._loads = None
             yield BotStarted(started_at)
         self._known, self._known_running = known, main
 
-    def bot_was_started(self, running: Running) -> None:
-        """The watchdog itself just started it: if it ends before the next look, that is noticed, too."""
-        self._engine.observe(BotStarted(running.started_at(self._clock.now())))
+    def before_start(self) -> None:
+        """What stands in the bot's log now was written by an earlier process: it says nothing of the next one."""
+        if self._log is not None and self._live:
+            while (raw := self._log.read()) or not self._log.caught_up:
+                self._keep_lines(raw)
+
+    def after_start(self, running: Running) -> None:
+        """The watchdog itself just started it: what the log says from here on, this process says. If it ends before the
+        next look, that is noticed, too."""
+        self._log_floor = running.started_at(self._clock.now())
+        self._engine.observe(BotStarted(self._log_floor))
         self._known, self._known_running = (running.pid, running.started_ticks), running
+        self._loads = None
 
     def _two_bots(self) -> str | None:
         if len(self.running) < 2:
@@ -247,39 +286,101 @@ class Collector:
 
     # -- logs
 
-    async def _read_log(self, others: list[Record]) -> None:
-        """Feeds the new lines to the rules, batch by batch: a long history must not pile up in memory.
-
-        `others`: starts and ends of the bot, which come between the lines by their times.
-        """
-        assert self._log is not None
-        now = self._clock.now()
-        waiting = deque(sorted(others, key=attrgetter("at")))
+    async def _read_log(self, log: Follower, events: list[Record]) -> None:
+        """Feeds what is new in the log, and `events` in their places among its lines."""
         began = time.monotonic()
+        ahead = self._ahead_of_file() if not self._live else timedelta(0)
         while True:
-            raw = self._log.read()
-            self.last_lines.extend(line.decode("utf-8", "replace")[:CUT] for line in raw[-KEPT_LOG_LINES:])
+            raw = log.read()
+            self._keep_lines(raw)
             lines = self._parser.feed(raw)
-            enough = self._log.caught_up or time.monotonic() - began > MOST_S_A_TICK
-            if enough:
+            if log.caught_up:
                 lines += self._parser.flush()
-            for line in sorted((self._dated(line, now) for line in lines), key=attrgetter("at")):
-                while waiting and waiting[0].at <= line.at:
-                    self._engine.observe(waiting.popleft())
-                self._engine.observe(line)
-            if enough:
+            for line in lines:
+                self._feed_line(self._dated(line, ahead), events)
+            if log.caught_up or time.monotonic() - began > MOST_S_A_TICK:
                 break
             await asyncio.sleep(0)
-        for record in waiting:
-            self._engine.observe(record)
-        self._trouble("bot-log", self._log.trouble)
+        for event in events:
+            self._engine.observe(event)
+        self._trouble("bot-log", log.trouble)
 
-    def _dated(self, line: LogLine, now: datetime) -> LogLine:
-        """In steady time. What was just read was just written, whatever time zone the bot's log is in."""
-        at = self._clock.steady(line.at)
-        if self._live and abs(at - now) > max(LIVE, 3 * self._settings.poll_interval):
-            at = now
+    def _feed_line(self, line: LogLine, events: list[Record]) -> None:
+        while events and events[0].at <= line.at:
+            self._engine.observe(events.pop(0))
+        self._engine.observe(line)
+        if tells_loading(line.message) or tells_loaded(line.message):
+            named = next(
+                (n.version for n in self._names() if n.named_in(line.message, about_loading=True)), None
+            )
+            self._loads = named or self._loads
+
+    def _keep_lines(self, raw: list[bytes]) -> None:
+        self.last_lines.extend(line.decode("utf-8", "replace")[:CUT] for line in raw[-KEPT_LOG_LINES:])
+
+    def _dated(self, line: LogLine, ahead: timedelta) -> LogLine:
+        """In steady time. What was just read was just written, whatever time zone the bot's log is in, and by the
+        process that runs; lines of the past are moved by what they are `ahead`."""
+        at, now = self._clock.steady(line.at) - ahead, self._clock.now()
+        if self._live:
+            if abs(at - now) > max(LIVE, 3 * self._settings.poll_interval):
+                at = now
+            at = at if self._log_floor is None else max(at, self._log_floor)
         return line if at == line.at else replace(line, at=at)
+
+    def _ahead_of_file(self) -> timedelta:
+        """By how much the log's last line is later than the file was last written: its clock is in another time zone
+        than `bot.timezone`. Nothing is known of one that is behind."""
+        path = self._settings.bot.log
+        try:
+            written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+                last = BotLogParser(self._tz).feed([*file.read().splitlines(), SENTINEL])
+        except OSError:
+            return timedelta(0)
+        ahead = last[-1].at - written if last else timedelta(0)
+        quarters = round(ahead / QUARTER) * QUARTER
+        self._trouble(
+            "bot-log-zone",
+            f"{path}: its lines are {span(quarters)} ahead of the clock; taken for another time zone and put right. "
+            f"Set bot.timezone to the bot's, or let it log in UTC"
+            if quarters > timedelta(0)
+            else None,
+        )
+        return max(quarters, timedelta(0))
+
+    # -- which version runs
+
+    @property
+    def runs_another(self) -> str | None:
+        """That the running bot loaded another version than the current one, and was not started since; or None.
+
+        Its trades are then not those of the current version, whatever the registry says.
+        """
+        if self.deployment is None or not self.running or self._loads in (None, self.deployment.version):
+            return None
+        main = self.running[0]
+        if main.started_at(self._clock.now()) >= self.deployment.since:
+            return None
+        return (
+            f"{self.deployment.version} was promoted, but the bot (pid {main.pid}) still runs {self._loads}, which it "
+            f"loaded before: the trade rules do not judge. Restart the bot"
+        )
+
+    def _names(self) -> list[Names]:
+        if self._known_names is None:
+            files: dict[str, dict[str, Path]] = {}
+            for version in self.versions:
+                try:
+                    files[version] = self._registry.artifacts(version)
+                except RegistryError:
+                    files[version] = {}
+            self._known_names = [
+                names_of(version, own, {}, [files[v] for v in files if v != version])
+                for version, own in files.items()
+            ]
+        return self._known_names
 
     def _trouble(self, name: str, text: str | None) -> None:
         if text is None:
@@ -297,7 +398,8 @@ class Collector:
     @property
     def untrusted(self) -> str | None:
         """Why the trade log cannot be judged by now, or None: stale, or its times are from the future."""
-        return self.troubles.get("trade-log-future") or self.troubles.get("trade-log-stale")
+        names = ("trade-log-future", "trade-log-stale", "runs-another")
+        return next((self.troubles[name] for name in names if name in self.troubles), None)
 
     def obstacle(self) -> str | None:
         """Why the bot must not be started on the current version, or None once its files are known to verify."""

@@ -45,4 +45,4 @@ class Conditions:
         return self._known
 
     def _say(self, name: str, text: str, severity: Severity) -> None:
-        self._teller.tell(f"condition-{name}", text, severity)
+        self._teller.tell(f"condition-{name}", text, severity, coalesce=False)  # they limit themselves

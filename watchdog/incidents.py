@@ -78,6 +78,7 @@ class Incidents:
         journal cannot be written the bot is halted all the same, in memory.
         """
         world = self._world
+        reason = world.redact(reason)  # it goes into the registry's history and to everybody's screen
         now, first = world.now(), STEPS[plan][0].__name__
         version = version or self._current_version()
         try:
@@ -125,6 +126,7 @@ class Incidents:
         along: Callable[[Incident], None] = lambda _: None,
     ) -> Incident:
         """Halts the bot: turns the open incident into a halt, or opens one. `along`: as for `open`."""
+        why = self._world.redact(why)
         if self.current is None:
             return self.open("halt", why, who, automatic=automatic, along=along)
         incident = self.current

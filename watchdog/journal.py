@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,10 @@ class OrderRow:
     who: str
     why: str
     answer: str | None
+
+
+_KEPT = {field.name for field in fields(Incident)} - {"id", "opened_at", "closed_at", "automatic"}
+"""What an incident's body may hold; another build may have written more."""
 
 
 def _when(text: str | None) -> datetime | None:
@@ -232,7 +236,7 @@ class Journal:
             opened_at=opened_at,
             closed_at=closed_at,
             automatic=bool(row["automatic"]),
-            **json.loads(row["body"]),
+            **{name: value for name, value in json.loads(row["body"]).items() if name in _KEPT},
         )
 
     # -- steps

@@ -1,5 +1,7 @@
 """Watches a bot that was just started load its model: the process, and what it logs from its start on."""
 
+from pathlib import Path
+
 from registry import ModelRegistry, RegistryError
 from triggers import LogLine
 from watchdog import messages
@@ -8,17 +10,17 @@ from watchdog.bots.base import Running
 from watchdog.follow import Follower
 from watchdog.incident import Incident
 from watchdog.place import Place
-from watchdog.proof import LoadProof, Names, names_of
+from watchdog.proof import LoadProof, names_of
 from watchdog.rules import load_error_rule
 from watchdog.world import World
 
 
-def _names(registry: ModelRegistry, version: str) -> Names:
+def _files(registry: ModelRegistry, version: str) -> dict[str, Path]:
     """An entry that cannot be read names no file; it must not keep another version from being proved."""
     try:
-        return names_of(version, registry.artifacts(version), {})
+        return registry.artifacts(version)
     except RegistryError:
-        return names_of(version, {}, {})
+        return {}
 
 
 class Watcher:
@@ -27,10 +29,15 @@ class Watcher:
     def __init__(self, world: World, incident: Incident, running: Running) -> None:
         registry, links = world.registry, world.settings.registry.links
         target = str(incident.target)
-        others = [_names(registry, version) for version in registry.registry["models"] if version != target]
+        files = {version: _files(registry, version) for version in registry.registry["models"]}
+        others = [
+            names_of(version, own, {}, [files[v] for v in files if v != version])
+            for version, own in files.items()
+            if version != target
+        ]
         errors = load_error_rule(world.settings)
         self._proof = LoadProof(
-            names_of(target, registry.artifacts(target), links),
+            names_of(target, files[target], links, [files[v] for v in files if v != target]),
             others,
             errors,
             world.settings.bot.stays_up_for.total_seconds(),
@@ -43,10 +50,7 @@ class Watcher:
     def look(self) -> tuple[str, str]:
         """The proof's state now; a bot that ended is as wrong as one that loaded the wrong version."""
         world = self._world
-        alive = any(
-            (b.pid, b.started_ticks) == (self._running.pid, self._running.started_ticks)
-            for b in world.bot.find()
-        )
+        alive = self._is_alive()
         lines: list[LogLine] = []
         while True:
             lines += self._parser.feed(self._follower.read())
@@ -58,3 +62,15 @@ class Watcher:
         if not alive and state != "wrong":
             return "wrong", messages.ended(world.bot.exit_code(self._running), world.bot.output_tail(3))
         return state, why
+
+    def _is_alive(self) -> bool:
+        """Whether the process that was started runs. One that ended well and left another in its place (it put itself
+        into the background) is followed there."""
+        found = self._world.bot.find()
+        if any((b.pid, b.started_ticks) == (self._running.pid, self._running.started_ticks) for b in found):
+            return True
+        if not found or self._world.bot.exit_code(self._running) not in (0, None):
+            return False
+        self._running = found[0]
+        self._world.remember_bot()
+        return True

@@ -4,7 +4,6 @@ The first line is the headline; the bot's name is put before it. Plain text, `co
 """
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Literal
 
 from config import Settings
@@ -174,18 +173,18 @@ def stuck(incident: Incident, why: str) -> str:
     )
 
 
-def summary(incident: Incident, now: datetime, report: Path) -> str:
-    """The closing of an incident."""
-    took = span(now - incident.opened_at)
+def summary(incident: Incident, now: datetime, report: str) -> str:
+    """The closing of an incident. `report`: where it is."""
+    took, report = span(now - incident.opened_at), report[:1].upper() + report[1:]
     if incident.outcome == "halted":
         return (
             f"halted: the bot is stopped and stays stopped (incident {incident.id})\n"
             f"Why: {incident.reason}\n"
             f"Asked of you: look at open orders and positions on the exchange, mend the cause or deploy a known-good "
-            f"model, then `model-watchdog resume --reason ...`\nReport: {report}"
+            f"model, then `model-watchdog resume --reason ...`\n{report}"
         )
     return (
         f"incident {incident.id} is closed: {incident.target} has run without a rule firing\n"
         f"{incident.from_version} was rolled back and is quarantined; the incident lasted {took}.\n"
-        f"Asked of you, at daytime: find the root cause, plan the fix, fill in the report: {report}"
+        f"Asked of you, at daytime: find the root cause, plan the fix, fill in the report.\n{report}"
     )

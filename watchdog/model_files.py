@@ -62,6 +62,11 @@ class ModelFiles:
         bad = [f"{check.path} is {check.state}" for check in self.checks if check.state != "ok"]
         if bad or not self.checks:
             return "; ".join(bad) or "its files are still being checked"
+        try:
+            if not self._registry.links_right():
+                self._registry.sync_links()
+        except RegistryError as error:
+            return f"its links are not right: {error}"
         return None
 
     def look_for_target(self) -> bool:

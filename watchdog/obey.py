@@ -9,11 +9,12 @@ import sqlite3
 from datetime import datetime
 from typing import Literal
 
+from registry import RegistryError
 from watchdog.collect import Collector
 from watchdog.incident import Order
 from watchdog.incidents import Incidents
 from watchdog.messages import Severity
-from watchdog.orders import ControlFolder, OrderError
+from watchdog.orders import ControlFolder, OrderError, in_words
 from watchdog.world import World
 
 log = logging.getLogger(__name__)
@@ -124,9 +125,17 @@ class Orders:
             order.why or "no reason given",
             order.who,
             automatic=False,
-            wanted=order.wanted,
+            wanted=order.wanted or self._named_in(order.why),
             along=lambda incident: self._world.journal.answer(number, f"incident {incident.id}"),
         )
+
+    def _named_in(self, text: str) -> str | None:
+        """The version that a flag's text asks for, if it names one."""
+        try:
+            found = self._world.registry.read()
+        except RegistryError:
+            return None
+        return in_words(text, found["models"], found["current_version"])
 
     def _halt(self, number: int, order: Order) -> None:
         if self._world.halted is not None and self._incidents.current is None:

@@ -11,11 +11,14 @@ import os
 import pwd
 import re
 import stat
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from watchdog.incident import Order
+
+TARGET_KEYS = ("to", "version", "target", "target_version")
 
 ORDERS: tuple[Literal["halt", "rollback", "resume"], ...] = ("halt", "rollback", "resume")
 MOST_BYTES = 16 * 1024
@@ -103,14 +106,17 @@ class ControlFolder:
         """Moves the flag to `handled/`, so that it is never obeyed again."""
         flag = self.path / order.what.upper()
         target = self.path / "handled" / f"{now:%Y%m%dT%H%M%S%f}-{flag.name}"
+        target.parent.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             if _ident(flag.lstat()) == order.ident:
                 flag.rename(target)
 
     def unpause(self, now: datetime) -> None:
         """Ends a pause."""
+        handled = self.path / "handled"
+        handled.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            (self.path / "PAUSE").rename(self.path / "handled" / f"{now:%Y%m%dT%H%M%S%f}-PAUSE")
+            (self.path / "PAUSE").rename(handled / f"{now:%Y%m%dT%H%M%S%f}-PAUSE")
 
     def put(self, what: str, *, by: str, reason: str, to: str | None = None) -> Path:
         """Lays an order into the folder, whole at once."""
@@ -142,7 +148,7 @@ class ControlFolder:
             text = f"(the flag could not be read: {error.strerror})"
             with contextlib.suppress(OSError):
                 ident = _ident(flag.lstat())
-        by, reason, wanted = _parse(text, what)
+        by, reason, wanted = _parse(text)
         who = f"{by} (flag file of {owner})" if by and by != owner else f"{owner} (flag file)"
         return Order(cast(Any, what), who, reason, wanted, ident)
 
@@ -151,31 +157,34 @@ def _ident(found: os.stat_result) -> str:
     return f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}"
 
 
-def _parse(text: str, what: str) -> tuple[str | None, str, str | None]:
-    """(by, reason, target version) of a flag's text."""
+def _parse(text: str) -> tuple[str | None, str, str | None]:
+    """(by, reason, target version) of a flag's text. A text that names a version is looked through by `in_words`."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
         body = None
-    if isinstance(body, dict):
-        wanted = next(
-            (
-                body[key]
-                for key in ("to", "version", "target", "target_version")
-                if isinstance(body.get(key), str)
-            ),
-            None,
-        )
-        by, reason = body.get("by"), body.get("reason")
-        return (
-            (by if isinstance(by, str) else None),
-            (reason if isinstance(reason, str) else ""),
-            wanted or None,
-        )
-    if isinstance(body, str):
-        text = body
-    first, rest = [*text.split(maxsplit=1), "", ""][:2]
-    first = first.rstrip(":,")
-    if what == "rollback" and VERSION.fullmatch(first):
-        return None, rest.strip(), first
-    return None, text, None
+    if not isinstance(body, dict):
+        return None, body if isinstance(body, str) else text, None
+    wanted = next((body[key] for key in TARGET_KEYS if body.get(key) not in (None, "")), None)
+    by, reason = body.get("by"), body.get("reason")
+    return (
+        by if isinstance(by, str) else None,
+        reason if isinstance(reason, str) else "",
+        None if wanted is None else str(wanted),
+    )
+
+
+def in_words(text: str, known: Collection[str], current: str | None) -> str | None:
+    """The version that a text asks for: `v1.9.0`, `to v1.9.0`, `rollback to V1.9.0: it was sound`.
+
+    The first word that is a known version, whatever its case; the current one is what is left, so naming it is a
+    reason. A first word that looks like a version and is unknown is one, too: to be refused, rather than passed over.
+    """
+    words = [word.strip(".,:;\"'[](){}") for word in text.split()]
+    names = {version.lower(): version for version in known}
+    found = next(
+        (names[w.lower()] for w in words if w.lower() in names and names[w.lower()] != current), None
+    )
+    if found is None and words and VERSION.fullmatch(words[0]) and words[0].lower() not in names:
+        return words[0]
+    return found

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from registry import ModelRegistry, RegistryError
 from watchdog import loading, messages, report
@@ -25,6 +26,8 @@ from watchdog.world import World
 log = logging.getLogger(__name__)
 
 SWITCH_AGAIN = 3
+
+T = TypeVar("T")
 
 LOOK_S = 0.2
 """How often a waiting step looks at the bot and its log."""
@@ -71,6 +74,14 @@ class Run:
         self.incident.facts.update(facts)
         self.world.journal.save(self.incident)
 
+    async def beside(self, look: Callable[[], T]) -> T:
+        """Looks (hashes files) in a worker thread. A halt or a hand-over does not wait for it: it ends by itself."""
+        task = asyncio.ensure_future(asyncio.to_thread(look))
+        while not task.done():
+            await asyncio.wait({task}, timeout=LOOK_S)
+            self.world.interrupts.look(halting=self.incident.plan == "halt")
+        return task.result()
+
     async def wait(self, seconds: float) -> None:
         """Waits, unless the daemon hands over or somebody orders a halt."""
         await self.world.interrupts.wait(seconds, halting=self.incident.plan == "halt")
@@ -97,9 +108,10 @@ async def _assess(run: Run) -> Outcome:
             f"{incident.from_version} was judged, but {current} was promoted meanwhile", skip_to="close"
         )
     if incident.wanted is None:
-        incident.target = await asyncio.to_thread(registry.target, exclude=_no_targets(incident))
+        incident.target = await run.beside(lambda: registry.target(exclude=_no_targets(incident)))
     else:
-        refusal = await asyncio.to_thread(registry.why_not, incident.wanted)
+        wanted = incident.wanted
+        refusal = await run.beside(lambda: registry.why_not(wanted))
         if refusal is not None:
             incident.outcome = "refused"
             run.tell("assess", messages.order_refused(incident, refusal), "warning")
@@ -188,7 +200,7 @@ async def roll_back(run: Run) -> Outcome:
         if switched is None:
             return Halt(messages.no_target(incident.from_version))
         incident.target = switched
-    problem = await asyncio.to_thread(_unproven, run)
+    problem = await run.beside(lambda: _unproven(run))
     if problem is not None:
         return OlderVersion(problem)
     run.note(switched_to=incident.target, switched_at=world.now().isoformat())
@@ -254,7 +266,7 @@ async def start_bot(run: Run) -> Outcome:
         return Done("a halt is in force: the bot stays stopped", skip_to="close")
     if current_version(world.registry) != incident.target:
         return _switched_back(run)
-    problem = await asyncio.to_thread(_unproven, run)
+    problem = await run.beside(lambda: _unproven(run))
     if problem is not None:
         return OlderVersion(problem)
     world.interrupts.look()  # hashing may have taken long: no start after a halt was asked for
@@ -294,8 +306,10 @@ async def _started_or_found(run: Run) -> Running:
     if found:
         await world.bot.stop(world.settings.bot.stop_timeout.total_seconds())
     run.note(starting=True, log_place=end_of(world.settings.bot.log).dump())
+    world.before_start()
     running = await world.bot.start()
     world.remember_bot()
+    world.after_start(running)
     run.note(pid=running.pid)
     return running
 
@@ -343,6 +357,8 @@ async def monitor(run: Run) -> Outcome:
             run.tell("monitor", messages.outlived(incident, other), "warning")
             return Done(f"{other} was made current meanwhile")
         await run.wait(min(rest.total_seconds(), 1.0))
+    while not world.bot.find():  # paused, say: it is not closed as good while nothing runs
+        await run.wait(1.0)
     return Done(f"nothing fired for {messages.span(world.settings.rollback.monitor_for)}")
 
 
@@ -358,20 +374,26 @@ def _current_instead(run: Run) -> str | None:
 async def close(run: Run) -> Outcome:
     """Writes the report and sends the summary.
 
-    Proves: the report is on disk and the summary in the outbox. Leaves behind on failure: the step is tried again.
+    Proves: the summary is in the outbox, and the report on disk; a disk that refuses it must not keep the incident
+    open, and the journal can show it at any time. Leaves behind on failure: the step is tried again.
     """
     incident, world = run.incident, run.world
     if incident.outcome is None:
         incident.outcome = "halted" if incident.plan == "halt" or world.halted else "rolled_back"
     steps = world.journal.steps(incident)
-    path = await asyncio.to_thread(
-        report.write_report, world.settings.state_dir, incident, steps, world.now(), world.redact
-    )
+    path = report.folder(world.settings.state_dir, incident.id) / "report.md"
+    written = f"report: {path}"
+    try:
+        await asyncio.to_thread(
+            report.write_report, world.settings.state_dir, incident, steps, world.now(), world.redact
+        )
+    except OSError as error:
+        written = f"{path} could not be written ({error}); shown by `model-watchdog incidents {incident.id}`"
     if incident.outcome not in {"refused", "superseded"}:
         urgent: messages.Severity = "critical" if incident.outcome == "halted" else "info"
-        run.tell("close", messages.summary(incident, world.now(), path), urgent)
+        run.tell("close", messages.summary(incident, world.now(), written), urgent)
     incident.closed_at = world.now()
-    return Done(f"report: {path}")
+    return Done(written)
 
 
 def current_version(registry: ModelRegistry) -> str | None:

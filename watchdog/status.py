@@ -154,7 +154,7 @@ def _target(settings: Settings, seen: _Seen) -> str | None:
     except RegistryError:
         return None
     known = seen.tick.get("rollback_target")
-    return known if known in candidates else next(iter(candidates), None)
+    return known if known in candidates else None
 
 
 def _outbox(settings: Settings, journal: Journal | None) -> dict[str, Any]:

@@ -110,8 +110,8 @@ class TradeLogDecoder:
         if fields.type == "entry":
             return Decoded(Entry(at, fields.symbol, size), fields.model_version)
         if fields.pnl is None or not math.isfinite(fields.pnl):
-            self.impossible += 1
-            return None
+            self.impossible += 1  # no P&L to judge by, and yet the position is closed
+            return Decoded(Exit(at, math.nan, fields.symbol, size), fields.model_version)
         return Decoded(Exit(at, fields.pnl, fields.symbol, size), fields.model_version)
 
     def _count_garbled(self, line: bytes, why: str) -> None:

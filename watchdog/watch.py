@@ -206,6 +206,8 @@ class Watch:
             return decision
         restarts = self._restarts(now)
         what = keep_alive.what_now(restarts, now, world.settings.bot.max_restarts)
+        if not self._started_once and not restarts:
+            what = "start"  # the first start is no restart
         if what == "give up":
             return self._give_up(decision, now, len(restarts))
         if what == "start":
@@ -227,6 +229,7 @@ class Watch:
             else ""
         )
         try:
+            world.before_start()
             running = await world.bot.start()
         except BotError as error:
             # Not the bot's doing, so it counts as no restart; every tick tries again.
@@ -234,7 +237,7 @@ class Watch:
             self._troubles["bot-down"] = (f"the bot is down and could not be started: {error}", "critical")
             return
         world.remember_bot()
-        self._collector.bot_was_started(running)
+        world.after_start(running)
         self._started_once = True
         count = (
             f", restart {len(restarts)} of {world.settings.bot.max_restarts} in 10 min" if restarts else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from config import Settings
 from registry import ModelRegistry
-from watchdog.bots.base import BotControl
+from watchdog.bots.base import BotControl, Running
 from watchdog.clock import Clock
 from watchdog.interrupts import Interrupts
 from watchdog.journal import Journal
@@ -35,6 +35,10 @@ class World:
     """Takes the secrets out of what is written to disk."""
     evidence: Callable[[], dict[str, Any]]
     """What was seen until now: verdicts, the last trades, the tail of the log, the equity curve."""
+    before_start: Callable[[], None] = lambda: None
+    """What the bot's log holds until now is not of the process that is started next."""
+    after_start: Callable[[Running], None] = lambda _: None
+    """The watchdog itself just started it."""
     hands: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever stops the bot, switches its version, or starts it."""
     _unsaved: dict[str, Any] = field(default_factory=dict)
