@@ -1,6 +1,7 @@
 """`check`: the bot's command, whether it runs, and whether its logs say what the watchdog needs."""
 
 import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -35,6 +36,11 @@ def bot_process(settings: Settings) -> Iterator[Finding]:
         yield Finding("bot command", "bad", f"{process.command[0]} {why} ({command})", mend)
     else:
         yield Finding("bot command", "good", f"{command} in {process.directory} ({program})")
+        if "/" not in process.command[0] and program.is_relative_to(sys.prefix):
+            which = f"{process.command[0]} is the one of the watchdog's own environment, without the bot's packages"
+            yield Finding(
+                "bot command", "note", which, "give the full path of the bot's in bot.process.command"
+            )
     for script in (argument for argument in process.command[1:] if argument.endswith(".py")):
         if is_missing(process.directory / script):
             mend = "set bot.process.command, or bot.process.directory"

@@ -1,0 +1,94 @@
+"""`rollback` and `halt` without a running daemon: the command runs the same procedure itself."""
+
+import asyncio
+import logging
+import signal
+import time
+
+from rich.console import Console
+
+from config import Settings
+from watchdog import logs, messages
+from watchdog.assemble import Parts, assemble
+from watchdog.incident import Incident
+from watchdog.lock import Lock
+from watchdog.order_follow import FOLLOW_EVERY_S, What, end, show_steps
+from watchdog.screen import say
+from watchdog.service import take_locks
+
+
+def carry_out(settings: Settings, what: What, who: str, reason: str, to: str | None, out: Console) -> int:
+    """The same procedure, in this process. Ctrl+C while it is monitored leaves the rest to the daemon's next start."""
+    logs.set_up(settings.secrets(), logging.WARNING)
+    held: list[Lock] = []
+    try:
+        take_locks(settings, held)
+        say(out, "no watchdog is running: this command carries the order out itself", "dim")
+        parts = assemble(settings)
+        return asyncio.run(_carry_out(parts, what, who, reason, to, out))
+    finally:
+        for lock in held:
+            lock.release()
+
+
+async def _carry_out(parts: Parts, what: What, who: str, reason: str, to: str | None, out: Console) -> int:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, parts.world.interrupts.ask_hand_over)
+    courier = loop.create_task(parts.courier.run())
+    try:
+        await parts.watch.look()
+        incident = await _one_incident(parts, what, who, reason, to, out)
+        await parts.incidents.settle()
+        return end(incident, what, out)
+    finally:
+        await parts.courier.drain(timeout_s=5.0)
+        courier.cancel()
+        await asyncio.gather(courier, return_exceptions=True)
+        await parts.courier.aclose()
+        parts.close()
+
+
+async def _one_incident(
+    parts: Parts, what: What, who: str, reason: str, to: str | None, out: Console
+) -> Incident:
+    incidents, journal = parts.incidents, parts.world.journal
+    incident = _opened(parts, what, who, reason or "no reason given", to, out)
+    shown, next_tick_s = 0, 0.0
+    while incidents.current is incident and not parts.world.interrupts.handing_over:
+        shown = show_steps(journal, incident.id, shown, out)
+        parts.orders.look()  # a HALT counts here, too
+        if incident.monitoring and time.monotonic() >= next_tick_s:
+            if next_tick_s == 0.0:
+                rest = messages.span(parts.settings.rollback.monitor_for)
+                where = "in this terminal; Ctrl+C leaves that to the watchdog's next start"
+                say(out, f"watching it for {rest}, {where}", "green")
+            await parts.watch.tick()
+            next_tick_s = time.monotonic() + parts.settings.poll_interval.total_seconds()
+        await asyncio.sleep(FOLLOW_EVERY_S)
+    await incidents.settle()
+    show_steps(journal, incident.id, shown, out)
+    return incident
+
+
+def _opened(parts: Parts, what: What, who: str, why: str, to: str | None, out: Console) -> Incident:
+    incidents = parts.incidents
+    incidents.resume()
+    if what == "halt":
+        _withdraw_resume(parts, out)
+        return incidents.halt(why, who, automatic=False)
+    if incidents.busy and incidents.current is not None:
+        open_one = incidents.current
+        where = f"incident {open_one.id} is still open at {open_one.step}"
+        say(out, f"{where}; it is carried on instead", "yellow")
+        return open_one
+    return incidents.open("rollback", why, who, automatic=False, wanted=to)
+
+
+def _withdraw_resume(parts: Parts, out: Console) -> None:
+    """An order to resume that was laid down before, for a watchdog that never came, must not end this halt."""
+    parts.control.pending()  # a flag counts once two looks found it the same
+    for order in parts.control.pending():
+        if order.what == "resume":
+            parts.control.consume(order, parts.world.now())
+            say(out, f"an order to resume, given by {order.who} before, is withdrawn", "yellow")

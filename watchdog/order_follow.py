@@ -1,0 +1,128 @@
+"""What a command says of an order while a running daemon carries it out."""
+
+import time
+from typing import Literal
+
+from rich.console import Console
+
+from config import Settings
+from watchdog.assemble import journal_path, locks
+from watchdog.incident import Incident
+from watchdog.journal import Journal, JournalError, StepRow
+from watchdog.orders import ControlFolder
+from watchdog.screen import say
+
+What = Literal["rollback", "halt", "pause", "resume"]
+FOLLOW_EVERY_S = 0.1
+TAKEN_WITHIN_S = 15.0
+GONE_FOR_S = 5.0
+"""A watchdog that is restarted is back by then."""
+
+
+class DaemonGoneError(Exception):
+    """The watchdog that was given the order has ended, and none has come in its place."""
+
+
+def follow(settings: Settings, what: What, out: Console) -> int:
+    """Shows how the daemon carries the order out. Ctrl+C ends the showing, not the doing."""
+    control, began = ControlFolder(settings.control_dir), time.monotonic()
+    flag = control.path / what.upper()
+    try:
+        while flag.exists():
+            if time.monotonic() - began > TAKEN_WITHIN_S:
+                return say(
+                    out,
+                    f"the watchdog has not taken {flag} within {TAKEN_WITHIN_S:.0f} s; see `model-watchdog status`",
+                    "red",
+                    1,
+                )
+            time.sleep(FOLLOW_EVERY_S)
+        journal = Journal(journal_path(settings), read_only=True)
+        try:
+            return _follow_answer(journal, what, _Rests(settings), out)
+        finally:
+            journal.close()
+    except (JournalError, DaemonGoneError) as error:
+        return say(out, str(error), "red", 1)
+    except KeyboardInterrupt:
+        return say(out, "the watchdog goes on by itself; see `model-watchdog status`", "dim")
+
+
+class _Rests:
+    """The pauses between two looks; DaemonGoneError when there is nothing more to look for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lock = locks(settings)[0]
+        self._seen_s = time.monotonic()
+
+    def rest(self) -> None:
+        now_s = time.monotonic()
+        if self._lock.holder() is not None:
+            self._seen_s = now_s
+        elif now_s - self._seen_s > GONE_FOR_S:
+            raise DaemonGoneError(
+                "no watchdog is running any more: it ended before the order was carried out. What was begun "
+                "goes on once it is started again: model-watchdog run"
+            )
+        time.sleep(FOLLOW_EVERY_S)
+
+
+def _follow_answer(journal: Journal, what: What, rests: _Rests, out: Console) -> int:
+    while (
+        given := next((o for o in journal.orders(5) if o.what == what), None)
+    ) is None or given.answer is None:
+        rests.rest()
+    if not given.answer.startswith("incident "):
+        refused = given.answer.startswith("refused")
+        return say(out, given.answer, "red" if refused else "green", int(refused))
+    number = int(given.answer.split()[1])
+    # A halt turns an incident that is open already: what was done before is not its doing.
+    shown = (
+        0 if what == "rollback" else len([row for row in _ended(journal, number) if row.began_at < given.at])
+    )
+    while True:
+        incident = journal.incident(number)
+        if incident is None:
+            return say(out, f"incident {number} is not in the journal", "red", 1)
+        shown = show_steps(journal, incident.id, shown, out)
+        if what == "halt" and not incident.open and incident.plan != "halt":
+            # It came while the incident was being closed: a halt of its own follows.
+            newest = journal.incidents(1)[0].id
+            number, shown = (newest, 0) if newest > number else (number, shown)
+        elif not incident.open or (incident.monitoring and what == "rollback"):
+            return end(incident, what, out)
+        rests.rest()
+
+
+def _ended(journal: Journal, number: int) -> list[StepRow]:
+    incident = journal.incident(number)
+    return [] if incident is None else [row for row in journal.steps(incident) if row.result is not None]
+
+
+def show_steps(journal: Journal, number: int, shown: int, out: Console) -> int:
+    ended = _ended(journal, number)
+    for row in ended[shown:]:
+        good = row.result == "done"
+        say(out, f"{row.ended_at:%H:%M:%S}  {row.step:<14}  {row.detail}", "" if good else "yellow")
+    return len(ended)
+
+
+def end(incident: Incident, what: What, out: Console) -> int:
+    if incident.open and not incident.bot_is_back:
+        where = f"incident {incident.id} stays open at {incident.step}"
+        return say(
+            out, f"{where}; the watchdog goes on with it once it is started: model-watchdog run", "red", 1
+        )
+    if incident.plan == "halt":
+        how = "the bot is halted: it stays stopped until model-watchdog resume"
+        return say(out, how, "yellow", 0) if what == "halt" else say(out, how, "red", 1)
+    if incident.outcome == "refused":
+        return say(out, "the order was refused; nothing was touched", "red", 1)
+    if incident.outcome == "superseded":
+        return say(
+            out, f"incident {incident.id} was cut short by another order; see model-watchdog status", "red", 1
+        )
+    if incident.outcome == "halted":
+        where = f"the registry is on {incident.target}"
+        return say(out, f"{where}; the halt stays in force until model-watchdog resume", "yellow")
+    return say(out, f"the bot runs on {incident.target}", "green")
