@@ -1,6 +1,8 @@
 """Collects what the bot writes and is, and feeds it to the rules: only what is new, in order, for this deployment.
 
 What cannot be read is a trouble, told to people, and never a record: missing or garbled data fires nothing.
+
+Long, because the order in which registry, bot and logs are looked at within one tick is what makes it right.
 """
 
 import asyncio

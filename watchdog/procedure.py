@@ -8,6 +8,8 @@ and, for a halt,
 
 Each step looks before it acts and may be run again, so that after a crash the next start simply runs the step that
 was open once more. A step answers with what comes next; `watchdog.runner` journals around it.
+
+Long, because it is to be read from top to bottom, as the playbook is.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""One tick: collect new records, evaluate the rules, decide, act, say in one sentence how things stand."""
+"""One tick: collect new records, evaluate the rules, decide, act, say in one sentence how things stand.
+
+Long, because it holds all that a tick does, in its order.
+"""
 
 import logging
 import sqlite3
