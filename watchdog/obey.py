@@ -125,7 +125,7 @@ class Orders:
             order.why or "no reason given",
             order.who,
             automatic=False,
-            wanted=order.wanted or self._named_in(order.why),
+            wanted=self._named_in(order.why) if order.wanted is None else order.wanted or None,
             along=lambda incident: self._world.journal.answer(number, f"incident {incident.id}"),
         )
 

@@ -27,6 +27,24 @@ VERSION = re.compile(r"v\d[\w.+-]*|\d+\.\d+\.\d[\w.+-]*")
 """A text flag may begin with the version to go back to: v1.9.0, v2, 1.9.0 (but "10 losses" is a reason)."""
 
 
+BEFORE_A_VERSION = frozenset(
+    (
+        "please",
+        "go",
+        "roll",
+        "rollback",
+        "back",
+        "switch",
+        "return",
+        "revert",
+        "from",
+        "to",
+        "model",
+        "version",
+    )
+)
+
+
 class OrderError(Exception):
     """The control folder cannot be used; the message says why and what mends it."""
 
@@ -158,7 +176,10 @@ def _ident(found: os.stat_result) -> str:
 
 
 def _parse(text: str) -> tuple[str | None, str, str | None]:
-    """(by, reason, target version) of a flag's text. A text that names a version is looked through by `in_words`."""
+    """(by, reason, target version) of a flag's text. JSON that names none says "": its reason is a reason, and no more.
+
+    A text says None: whether it begins with a version is for `in_words` to tell, who knows which there are.
+    """
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
@@ -170,21 +191,21 @@ def _parse(text: str) -> tuple[str | None, str, str | None]:
     return (
         by if isinstance(by, str) else None,
         reason if isinstance(reason, str) else "",
-        None if wanted is None else str(wanted),
+        "" if wanted is None else str(wanted),
     )
 
 
 def in_words(text: str, known: Collection[str], current: str | None) -> str | None:
-    """The version that a text asks for: `v1.9.0`, `to v1.9.0`, `rollback to V1.9.0: it was sound`.
+    """The version that a text begins with: `v1.9.0`, `to v1.9.0`, `roll back to V1.9.0: it was sound`.
 
-    The first word that is a known version, whatever its case; the current one is what is left, so naming it is a
-    reason. A first word that looks like a version and is unknown is one, too: to be refused, rather than passed over.
+    One that comes later (`the same bug as v1.9.0 had`) belongs to the reason; the current one is what is left. What
+    looks like a version and is unknown is one, too: to be refused, rather than passed over.
     """
-    words = [word.strip(".,:;\"'[](){}") for word in text.split()]
     names = {version.lower(): version for version in known}
-    found = next(
-        (names[w.lower()] for w in words if w.lower() in names and names[w.lower()] != current), None
-    )
-    if found is None and words and VERSION.fullmatch(words[0]) and words[0].lower() not in names:
-        return words[0]
-    return found
+    for word in (word.strip(".,:;\"'[](){}") for word in text.split()):
+        named = names.get(word.lower())
+        if named is not None and named != current:
+            return named
+        if named is None and word.lower() not in BEFORE_A_VERSION:
+            return word if VERSION.fullmatch(word) else None
+    return None

@@ -145,6 +145,7 @@ class FakeBot:
         self.output: list[str] = []
         self.trimmed = 0
         self.at_start: Callable[[], None] | None = None
+        self.at_stop: Callable[[], None] | None = None
         self._pid = 4710
         self._later: list[tuple[float, Callable[[], None]]] = []
         machine.at_sleep.append(self._live_on)
@@ -156,6 +157,8 @@ class FakeBot:
 
     async def stop(self, timeout_s: float) -> Stopped:
         self._machine.switch.point("bot.stop")
+        if self.at_stop is not None:
+            self.at_stop()
         await self._machine.sleep(0.3)
         if self.ignores_stop > 0:
             self.ignores_stop -= 1
@@ -326,9 +329,14 @@ class Told:
         self._switch = switch
         self.alerts: list[Alert] = []
         self.refused: list[Alert] = []
+        self.fails = 0
+        """So many alerts meet a mistake of ours."""
 
     def put(self, alert: Alert) -> None:
         self._switch.point("tell")
+        if self.fails:
+            self.fails -= 1
+            raise ZeroDivisionError("a mistake of ours")
         if alert.key is not None and alert.key in self.keys:
             self.refused.append(alert)
         else:

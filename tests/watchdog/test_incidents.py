@@ -231,56 +231,49 @@ async def test_a_watchdog_that_only_observes_carries_nothing_on_and_says_so(buil
 
 
 async def test_a_step_that_fails_unexpectedly_is_tried_again(house: House) -> None:
-    failing = iter([True, False])
-    redact = house.world.redact
-    house.world.redact = lambda text: str(1 / 0) if next(failing, False) else redact(text)
-    incident = house.open()
-    incident.step, incident.target = "close", "v2.0.0"
-    house.world.journal.save(incident)
-    house.incidents.resume()
+    house.told.fails = 1
+    house.condemn()
     await house.incidents.settle()
     error = house.incidents.crashed()
     assert isinstance(error, ZeroDivisionError)
     assert house.incidents.crashed() is None  # it is being worked on again
     await house.incidents.settle()
-    assert house.incidents.current is None
+    assert house.rollbacks == [("v2.1.0", "v2.0.0")]
+    assert house.halted is None
 
 
 async def test_a_procedure_that_fails_unexpectedly_again_and_again_halts_the_bot(house: House) -> None:
     """A condemned version must not run on because of a mistake of ours."""
-    house.world.teller.step = lambda *args, **kwargs: 1 / 0  # type: ignore[method-assign,assignment]
+    house.told.fails = MOST_CRASHES
     house.condemn()
     for _ in range(MOST_CRASHES):
         await house.incidents.settle()
-        if house.incidents.current is not None and house.incidents.current.plan == "halt":
-            break
         assert isinstance(house.incidents.crashed(), ZeroDivisionError)
-    await house.incidents.settle()
+    await house.finish()
+    assert house.bot.pid is None
     assert house.halted is not None
     assert "The procedure failed 3 times (ZeroDivisionError" in house.halted["why"]
     assert "drawdown 26.1 %" in house.halted["why"]
 
 
-async def test_crashes_of_one_incident_do_not_count_for_the_next(house: House) -> None:
-    redact = house.world.redact
-    house.world.redact = lambda text: str(1 / 0)
-    incident = house.open()
-    incident.step, incident.target = "close", "v2.0.0"
-    house.world.journal.save(incident)
-    house.incidents.resume()
-    for _ in range(MOST_CRASHES - 1):
-        await house.incidents.settle()
-        house.incidents.crashed()
-    house.world.redact = redact
+async def test_a_halt_that_fails_unexpectedly_is_tried_until_it_is_done(house: House) -> None:
+    house.told.fails = 3 * MOST_CRASHES
+    house.incidents.halt("looks wrong", "alice", automatic=False)
     await house.finish()
-    house.world.redact = lambda text: str(1 / 0)
+    assert house.bot.pid is None
+    assert house.halted is not None
+    assert house.halted["why"] == "looks wrong"
+
+
+async def test_crashes_of_one_incident_do_not_count_for_the_next(house: House) -> None:
+    house.told.fails = MOST_CRASHES - 1
     house.condemn()
-    await house.incidents.settle()
-    house.incidents.crashed()
-    house.world.interrupts.look()
-    house.world.redact = redact
+    await house.finish()
+    house.told.fails = 1
+    house.condemn()
     await house.finish()
     assert house.halted is None
+    assert house.current == "v1.9.0"
 
 
 # -- a disk that refuses

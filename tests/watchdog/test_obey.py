@@ -54,6 +54,38 @@ async def test_an_empty_flag_rolls_back_with_no_reason_given(house: House) -> No
     assert house.rollbacks == [("v2.1.0", "v2.0.0")]
 
 
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("to V1.9.0: it was sound", "v1.9.0"),
+        ("the same bug as v1.8.0 had", "v2.0.0"),
+        ('{"reason": "v1.8.0 was no better"}', "v2.0.0"),
+    ],
+)
+async def test_a_text_that_begins_with_a_version_asks_for_it(house: House, text: str, target: str) -> None:
+    house.flag("ROLLBACK", text)
+    house.look()
+    await house.finish()
+    assert house.rollbacks == [("v2.1.0", target)]
+
+
+async def test_a_version_that_is_not_there_is_refused_not_passed_over(house: House) -> None:
+    house.flag("ROLLBACK", "v9.9.9 was better")
+    house.look()
+    await house.finish()
+    assert house.rollbacks == []
+    assert house.told.said("v9.9.9 is not registered")
+
+
+async def test_a_text_is_a_reason_while_the_registry_cannot_be_read(house: House) -> None:
+    (house.models / "registry.json").write_text("{", encoding="utf-8")
+    house.flag("ROLLBACK", "v1.9.0 was better")
+    house.look()
+    await house.finish()
+    assert house.bot.pid is None
+    assert house.halted is not None
+
+
 async def test_a_rollback_while_one_is_being_worked_on_is_refused_with_what_is_going_on(house: House) -> None:
     house.condemn()
     house.flag("ROLLBACK")

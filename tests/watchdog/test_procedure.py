@@ -573,13 +573,15 @@ async def test_close_writes_the_report_and_the_summary_without_secrets(house: Ho
     assert house.told.said("incident 1 is closed: v2.0.0 has run without a rule firing")
 
 
-async def test_close_that_cannot_write_the_report_stays_open(house: House) -> None:
+async def test_a_report_that_cannot_be_written_is_said_and_keeps_no_incident_open(house: House) -> None:
     (house.settings.state_dir / "incidents").write_text("in the way", encoding="utf-8")
     incident = house.open()
-    with pytest.raises(OSError, match="incidents"):
-        await procedure.close(run(house, incident))
-    assert incident.open
-    assert house.told.alerts == []
+    outcome = await procedure.close(run(house, incident))
+    assert isinstance(outcome, Done)
+    assert "could not be written" in outcome.detail
+    assert not incident.open
+    assert house.told.said("report.md could not be written")
+    assert house.told.said("`model-watchdog incidents 1`")
 
 
 @pytest.mark.parametrize("outcome", ["refused", "superseded"])

@@ -251,16 +251,6 @@ async def test_a_hand_over_while_stuck_leaves_the_incident_to_the_next_start(hou
     assert (found.outcome, house.rollbacks) == ("rolled_back", [("v2.1.0", "v2.0.0")])
 
 
-async def test_a_report_that_cannot_be_written_is_tried_again(house: House) -> None:
-    blocker = house.settings.state_dir / "incidents"
-    blocker.write_text("in the way", encoding="utf-8")
-    since(house, 12.0, blocker.unlink)
-    incident = await house.work(house.open())
-    assert ("close", "stuck") in house.steps(incident)
-    assert (incident.open, incident.outcome) == (False, "rolled_back")
-    assert (blocker / "0001" / "report.md").exists()
-
-
 async def test_a_mistake_of_ours_in_a_step_is_not_taken_for_its_answer(house: House) -> None:
     house.world.redact = lambda text: str(1 / 0)
     incident = house.open()
