@@ -1,5 +1,6 @@
 """`init`: writes a commented watchdog.yaml for a bot's folder, to be read before it is used."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def write(folder: Path, *, force: bool, out: Console) -> int:
         config.load(part)
         part.replace(target)
     except (OSError, ConfigError) as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         return say(out, f"{target} was not written: {error}", "red", 1)
     say(out, f"wrote {target}", "green")
     for note in found.notes:
