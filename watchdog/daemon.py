@@ -91,6 +91,10 @@ class Daemon:
         bound_s = (limits.stop_timeout + limits.start_timeout + limits.stays_up_for).total_seconds() + 60
         self._parts.incidents.resume()
         self._parts.orders.catch_up()
+        # A flag counts once two looks found it unchanged: a HALT that lies there must be obeyed before a start.
+        self._parts.orders.look()
+        await asyncio.sleep(ORDERS_EVERY_S)
+        self._parts.orders.look()
         while self._parts.incidents.busy and not self._stopping.is_set():
             self._notify.extend_start(bound_s)
             await asyncio.sleep(0.05)

@@ -91,7 +91,7 @@ class Journal:
         try:
             if read_only and not path.exists():
                 raise JournalError(f"{path}: no journal yet: the watchdog has never run with this state_dir")
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             if read_only:
                 self._db.execute("PRAGMA query_only=1")

@@ -86,7 +86,6 @@ def test_lines_before_any_header_give_no_record() -> None:
     "text",
     [
         "2026-13-01 09:59:58,101 - x - INFO - y",
-        "2026-03-01 09:59:58,101 - x - info - y",
         "2026-03-01 09:59:58,101 x INFO y",
         "2026-03-01 - x - INFO - y",
         " " + HEAD,
@@ -167,3 +166,10 @@ def test_messages_come_out_as_they_were_logged_however_the_lines_arrive(
         assert [(line.level, line.message) for line in got] == [
             (lv, "\n".join(text)) for lv, text in messages
         ]
+
+
+@pytest.mark.parametrize("level", ["ERROR   ", "   ERROR", "error", "[ERROR]", "Error"])
+def test_levels_are_understood_as_people_format_them(level: str) -> None:
+    parser = BotLogParser(UTC)
+    parser.feed([f"2026-03-01 09:59:58,101 - models - {level} - no model".encode()])
+    assert [(line.level, line.message) for line in parser.flush()] == [("ERROR", "no model")]

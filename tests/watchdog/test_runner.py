@@ -252,8 +252,8 @@ async def test_a_hand_over_while_stuck_leaves_the_incident_to_the_next_start(hou
 
 
 async def test_a_mistake_of_ours_in_a_step_is_not_taken_for_its_answer(house: House) -> None:
-    house.world.redact = lambda text: str(1 / 0)
     incident = house.open()
+    house.world.redact = lambda text: str(1 / 0)
     incident.step = "close"
     with pytest.raises(ZeroDivisionError):
         await house.work(incident)
