@@ -203,10 +203,10 @@ class Collector:
         if written is not None:
             try:
                 at = datetime.fromisoformat(written)
-            except ValueError:
+                at = (at if at.tzinfo else at.replace(tzinfo=self._tz)).astimezone(UTC)
+                since = min(now, self._clock.steady(at))
+            except (ValueError, OverflowError):
                 self.troubles["deployed-at"] = f"the registry's history holds {written!r} in place of a time"
-            else:
-                since = min(now, self._clock.steady(at if at.tzinfo else at.replace(tzinfo=self._tz)))
         if resumed_at is not None:
             since = max(since, datetime.fromisoformat(resumed_at))
         self._journal.put("deployment", {"key": key, "since": since.isoformat()})

@@ -131,11 +131,11 @@ def _model(settings: Settings, journal: Journal | None) -> _Model:
         return _Model(found.version, kept["since"] if kept else None)
     try:
         at = datetime.fromisoformat(found.since)
-    except ValueError:
+        at = (at if at.tzinfo else at.replace(tzinfo=settings.bot.tz)).astimezone(UTC)
+    except (ValueError, OverflowError):
         problem = f"the registry's history holds {found.since!r} in place of a time"
         return _Model(found.version, problem=problem)
-    at = at if at.tzinfo else at.replace(tzinfo=settings.bot.tz)
-    return _Model(found.version, at.astimezone(UTC).isoformat())
+    return _Model(found.version, at.isoformat())
 
 
 def _target(settings: Settings, seen: _Seen) -> str | None:
