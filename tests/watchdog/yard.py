@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -159,15 +160,25 @@ class Yard:
 
     @contextmanager
     def bot(self) -> Iterator[subprocess.Popen[bytes]]:
-        """The bot, as a person starts it."""
+        """The bot, as a person starts it; it has loaded its model."""
+        loads = self.log.read_text(encoding="utf-8").count("loaded") if self.log.exists() else 0
         process = subprocess.Popen(
             [sys.executable, "main.py"], cwd=self.top, stdin=subprocess.DEVNULL, start_new_session=True
         )
         try:
+            self.wait(lambda: self.log.read_text(encoding="utf-8").count("loaded") > loads)
             yield process
         finally:
             process.kill()
             process.wait()
+
+    @staticmethod
+    def wait(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+        """Returns once `condition` is true."""
+        until_s = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < until_s, "never seen"
+            time.sleep(0.01)
 
     def tick(self, **changes: Any) -> None:
         """What a tick leaves in the journal."""
