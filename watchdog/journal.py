@@ -35,6 +35,10 @@ class JournalError(Exception):
     """The journal cannot be opened; the message names the file and the remedy."""
 
 
+class NoJournalError(JournalError):
+    """There is none yet: the watchdog has never run with this state folder, or is making it at this moment."""
+
+
 @dataclass(frozen=True)
 class StepRow:
     """One run of one step. `result` is None while it runs, or when the watchdog died in it."""
@@ -90,7 +94,7 @@ class Journal:
         self._known: dict[str, str | None] = {}
         try:
             if read_only and not path.exists():
-                raise JournalError(f"{path}: no journal yet: the watchdog has never run with this state_dir")
+                raise NoJournalError(f"{path}: no journal yet: the watchdog has never run with this state_dir")
             self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             if read_only:
@@ -99,6 +103,9 @@ class Journal:
             else:
                 self._prepare()
         except sqlite3.Error as error:
+            if read_only and "no such table" in str(error):
+                self._db.close()
+                raise NoJournalError(f"{path}: no journal yet: it is being made at this moment") from None
             raise JournalError(
                 f"{path}: the journal cannot be opened ({error}). Check the folder's owner and free space; if the "
                 f"file is damaged, move it and its -wal and -shm aside: halts and counters in it are then lost"

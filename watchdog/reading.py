@@ -2,11 +2,11 @@
 
 from config import Settings
 from watchdog.assemble import journal_path
-from watchdog.journal import Journal, JournalError
+from watchdog.journal import Journal, JournalError, NoJournalError
 
 
 def open_journal(settings: Settings) -> Journal | None:
-    """The journal, read-only; None when the watchdog has never run with this state_dir, JournalError for all else."""
+    """The journal, read-only; None when there is none yet, JournalError for all else."""
     path = journal_path(settings)
     try:
         path.stat()
@@ -16,4 +16,7 @@ def open_journal(settings: Settings) -> Journal | None:
         raise JournalError(
             f"{path}: {error.strerror}: run this as the watchdog's user, or as root"
         ) from error
-    return Journal(path, read_only=True)
+    try:
+        return Journal(path, read_only=True)
+    except NoJournalError:
+        return None

@@ -13,7 +13,7 @@ import pytest
 
 from tests.watchdog.fakes import START
 from watchdog.incident import Incident, Order
-from watchdog.journal import SCHEMA, Journal, JournalError
+from watchdog.journal import SCHEMA, Journal, JournalError, NoJournalError
 
 
 @pytest.fixture
@@ -94,6 +94,12 @@ def test_reading_alone_needs_a_journal_that_is_there(path: Path) -> None:
     with pytest.raises(JournalError, match="no journal yet"):
         Journal(path, read_only=True)
     assert not path.exists()
+
+
+def test_a_journal_that_is_being_made_at_this_moment_is_none_yet(path: Path) -> None:
+    path.touch()
+    with pytest.raises(NoJournalError, match="being made"):
+        Journal(path, read_only=True)
 
 
 def test_a_reader_sees_what_the_watchdog_writes_and_cannot_write_itself(journal: Journal, path: Path) -> None:
