@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import psutil
+import pytest
 import yaml
 
 import config
@@ -28,7 +29,7 @@ from tests.fakes.telegram import TOKEN, TelegramServer
 from watchdog import status
 from watchdog.assemble import journal_path, locks
 from watchdog.incident import Incident
-from watchdog.journal import Journal, JournalError, OrderRow, StepRow
+from watchdog.journal import Journal, NoJournalError, OrderRow, StepRow
 
 T = TypeVar("T")
 
@@ -36,11 +37,14 @@ PATIENCE_S = 45.0
 """A loaded machine may be slow: a test that waits for what it expects need not be in a hurry."""
 
 QUICK: dict[str, Any] = {
-    "poll_interval": "0.3s",
-    "bot": {"stop_timeout": "3s", "start_timeout": "20s", "stays_up_for": "0.5s"},
+    "poll_interval": "0.25s",
+    "bot": {"stop_timeout": "3s", "start_timeout": "20s", "stays_up_for": "0.3s"},
     "triggers": {"checksum": {"for": "0.5s"}},
-    "rollback": {"monitor_for": "1s", "validate_for": "1s"},
+    "rollback": {"monitor_for": "0.3s", "validate_for": "1s"},
 }
+THOROUGH = os.environ.get("MODEL_WATCHDOG_THOROUGH") == "1"
+"""Also what takes long, or differs little from what the ordinary run has."""
+thorough = pytest.mark.skipif(not THOROUGH, reason="MODEL_WATCHDOG_THOROUGH=1 runs it")
 CHAT = 4711
 """A private chat: the channel paces itself less than in a group."""
 
@@ -86,6 +90,7 @@ class House:
     environ: dict[str, str] = field(default_factory=dict)
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
     others: list[subprocess.Popen[Any]] = field(default_factory=list)
+    _loaded: tuple[object, Settings] | None = None
 
     def __post_init__(self) -> None:
         self.top.mkdir(parents=True, exist_ok=True)
@@ -131,7 +136,11 @@ class House:
 
     @property
     def settings(self) -> Settings:
-        return config.load(self.path, {**os.environ, **self.environ})
+        stat = self.path.stat()
+        key = (stat.st_ino, stat.st_mtime_ns, tuple(self.environ.items()))
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = (key, config.load(self.path, {**os.environ, **self.environ}))
+        return self._loaded[1]
 
     # -- daemons
 
@@ -202,7 +211,7 @@ class House:
         while time.monotonic() < deadline:
             if found := predicate():
                 return found
-            time.sleep(0.03)
+            time.sleep(0.04)
         raise AssertionError(f"never seen in {timeout_s:.0f} s: {what}\n{self.story()}")
 
     def story(self) -> str:
@@ -215,6 +224,15 @@ class House:
         return "\n".join(parts)
 
     # -- what is
+
+    def value(self, name: str) -> float | None:
+        """A rule's value at the last tick."""
+        tick = self.named("tick") or {"triggers": []}
+        return next((t["value"] for t in tick["triggers"] if t["name"] == name), None)
+
+    def wait_value(self, name: str, wanted: float) -> None:
+        """Returns once a rule has this value."""
+        self.wait(lambda: self.value(name) == wanted, f"{name} is {wanted}")
 
     def status(self) -> dict[str, Any]:
         """What `status --json` prints, asked in this process."""
@@ -231,6 +249,12 @@ class House:
             env={**os.environ, "COLUMNS": "200", **self.environ},
         )
 
+    def cli_all(self, *commands: Sequence[str]) -> list[tuple[int, str]]:
+        """Several commands side by side: exit code and all that each said, in their order."""
+        begun = [self.begin(*command) for command in commands]
+        said = [process.communicate(timeout=PATIENCE_S)[0] for process in begun]
+        return [(process.returncode, text) for process, text in zip(begun, said, strict=True)]
+
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         """A command that goes on beside the test."""
         process = subprocess.Popen(
@@ -239,7 +263,7 @@ class House:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **self.environ},
+            env={**os.environ, "COLUMNS": "200", **self.environ},
             start_new_session=True,
         )
         self.others.append(process)
@@ -250,10 +274,8 @@ class House:
         """The journal to read in, None while there is none."""
         try:
             journal = Journal(self.state / "watchdog.db", read_only=True)
-        except JournalError as error:
-            if "no journal yet" not in str(error) and "no such table" not in str(error):
-                raise
-            yield None  # the daemon is making it at this moment
+        except NoJournalError:
+            yield None
             return
         try:
             yield journal

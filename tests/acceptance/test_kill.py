@@ -3,7 +3,6 @@
 MODEL_WATCHDOG_THOROUGH=1 runs many more lives.
 """
 
-import os
 import random
 import re
 import time
@@ -14,10 +13,9 @@ import pytest
 
 from tests.acceptance.conftest import MakeHouse
 from tests.acceptance.hostile import HostileBot, Trades, make_hostile
-from tests.acceptance.house import House, in_order
+from tests.acceptance.house import THOROUGH, House, in_order
 from tests.fakes.telegram import TelegramServer
 
-THOROUGH = os.environ.get("MODEL_WATCHDOG_THOROUGH") == "1"
 LASTS_S = 3.5
 """About how long the rollback of these tests takes."""
 HABITS: tuple[dict[str, Any], ...] = (
@@ -75,12 +73,12 @@ def live(house: House, bot: HostileBot, server: TelegramServer, rng: random.Rand
     return died_in
 
 
-@pytest.mark.parametrize("seed", range(30 if THOROUGH else 3))
+@pytest.mark.parametrize("seed", range(30 if THOROUGH else 1))
 def test_killed_at_random_moments_of_a_rollback(
     tmp_path: Path, make_house: MakeHouse, telegram: TelegramServer, seed: int
 ) -> None:
     bot = make_hostile(tmp_path / "bot", paths="container", **HABITS[seed % len(HABITS)])
-    house = make_house(bot, telegram, bot={"stop_timeout": "1s"})
+    house = make_house(bot, telegram, bot={"stop_timeout": "1s"}, rollback={"monitor_for": "1s"})
     live(house, bot, telegram, random.Random(seed), kills=2)
 
 
@@ -88,7 +86,7 @@ def test_killed_once_in_every_step_that_takes_time(
     tmp_path: Path, make_house: MakeHouse, telegram: TelegramServer
 ) -> None:
     bot = make_hostile(tmp_path / "bot", sigterm="flatten", flatten_s=0.5, load_s=1.0)
-    house = make_house(bot, telegram, bot={"stays_up_for": "0.7s"})
+    house = make_house(bot, telegram, bot={"stays_up_for": "0.7s"}, rollback={"monitor_for": "1s"})
     house.start()
     house.wait(lambda: bot.loaded("v2.1.0"), "the bad bot runs")
     Trades(bot.trade_log).lose(10)
@@ -141,7 +139,7 @@ def test_killed_right_after_a_flag_was_laid(tmp_path: Path, make_house: MakeHous
     assert [(i.target, i.outcome, i.automatic) for i in house.incidents()] == [
         ("v1.9.0", "rolled_back", False)
     ], house.story()
-    assert incident.reason == "risk said so"
+    assert "risk said so" in incident.reason
     house.assert_rolled_back("v2.1.0", "v1.9.0")
     assert [order.what for order in house.orders()] == ["rollback"]
 

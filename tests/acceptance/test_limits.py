@@ -12,7 +12,7 @@ import pytest
 from demo.bot.make import make_bot
 from tests.acceptance.conftest import MakeHouse
 from tests.acceptance.hostile import HostileBot, Trades, make_hostile
-from tests.acceptance.house import House, in_order
+from tests.acceptance.house import THOROUGH, House, in_order, thorough
 
 
 def started(house: House, bot: HostileBot, version: str = "v2.1.0") -> int:
@@ -68,6 +68,7 @@ def test_max_per_day_halts_at_the_next_cause_also_after_a_restart(
     assert house.bots() == [], "the halt does not hold across a restart"
 
 
+@thorough
 def test_a_persons_rollback_counts_for_no_limit(tmp_path: Path, make_house: MakeHouse) -> None:
     bot = make_hostile(tmp_path / "bot")
     house = make_house(bot)  # the default cooldown, and one automatic rollback a day
@@ -80,9 +81,10 @@ def test_a_persons_rollback_counts_for_no_limit(tmp_path: Path, make_house: Make
     house.assert_rolled_back("v2.0.0", "v1.9.0", events=2)
 
 
+@thorough
 def test_a_cause_in_the_cooldown_waits_and_is_told(tmp_path: Path, make_house: MakeHouse) -> None:
     bot = make_hostile(tmp_path / "bot")
-    house = make_house(bot, rollback={"cooldown": "7s", "max_per_day": 3})
+    house = make_house(bot, rollback={"cooldown": "5s", "max_per_day": 3})
     started(house, bot)
     trades = Trades(bot.trade_log)
     trades.lose(10)
@@ -91,7 +93,7 @@ def test_a_cause_in_the_cooldown_waits_and_is_told(tmp_path: Path, make_house: M
     house.wait(lambda: house.alerted("the cooldown after the last rollback is not over"), "it is told")
     assert len(house.rollbacks()) == 1
     second = house.wait_closed(2)
-    assert (second.opened_at - first.opened_at).total_seconds() >= 7
+    assert (second.opened_at - first.opened_at).total_seconds() >= 5
     house.assert_rolled_back("v2.0.0", "v1.9.0", events=2)
 
 
@@ -177,7 +179,7 @@ def test_a_bot_that_a_person_started_is_adopted(tmp_path: Path, make_house: Make
     assert second.poll() is not None
 
 
-@pytest.mark.parametrize("how", ["dummy", "crash"])
+@pytest.mark.parametrize("how", ["dummy", *(["crash"] * THOROUGH)])
 def test_a_target_that_cannot_be_loaded_either_is_passed_over_once(
     tmp_path: Path, make_house: MakeHouse, how: str
 ) -> None:
@@ -226,11 +228,12 @@ def test_without_a_target_the_bot_is_stopped_and_people_are_told(
     assert house.current() == "v2.1.0"
 
 
+@thorough
 def test_a_target_whose_file_is_damaged_is_passed_over(tmp_path: Path, make_house: MakeHouse) -> None:
     bot = make_hostile(tmp_path / "bot")
     house = make_house(bot)
     started(house, bot)
-    assert house.status()["rollback_target"] == "v2.0.0"
+    house.wait(lambda: house.status()["rollback_target"] == "v2.0.0", "the target is known")
     bot.model_file("v2.0.0").write_bytes(b"damaged")
     house.wait(lambda: house.status()["rollback_target"] == "v1.9.0", "status tells the target that verifies")
     Trades(bot.trade_log).lose(10)
@@ -253,6 +256,7 @@ def test_a_bot_that_loads_another_version_than_it_should_is_not_believed(
     assert house.alerted("the bot loaded v2.1.0")
 
 
+@thorough
 def test_workers_in_other_sessions_end_with_the_bot(tmp_path: Path, make_house: MakeHouse) -> None:
     bot = make_bot(tmp_path / "bot", flavour="loss_streak", children=2, trades_per_second=10)
     house = make_house(bot)

@@ -14,7 +14,7 @@ import yaml
 
 from tests.acceptance.conftest import MakeHouse
 from tests.acceptance.hostile import HostileBot, Trades, make_hostile
-from tests.acceptance.house import House, merged
+from tests.acceptance.house import THOROUGH, House, merged, thorough
 
 
 def running(house: House, bot: HostileBot, version: str = "v2.1.0") -> int:
@@ -119,7 +119,7 @@ def test_halt_and_resume(tmp_path: Path, make_house: MakeHouse) -> None:
     house.assert_rolled_back("v2.1.0", "v2.0.0")
 
 
-@pytest.mark.parametrize("step", ["stop_bot", "confirm_loaded", "monitor"])
+@pytest.mark.parametrize("step", ["stop_bot", "confirm_loaded", *(["monitor"] * THOROUGH)])
 def test_a_halt_in_the_middle_of_a_rollback(tmp_path: Path, make_house: MakeHouse, step: str) -> None:
     bot = make_hostile(tmp_path / "bot", sigterm="flatten", flatten_s=0.8, load_s=1.5)
     house = make_house(bot, rollback={"monitor_for": "30s"})
@@ -256,7 +256,7 @@ def test_term_at_every_stage_leaves_the_bot_alone_and_the_next_start_goes_on(
     tmp_path: Path, make_house: MakeHouse
 ) -> None:
     bot = make_hostile(tmp_path / "bot", sigterm="flatten", flatten_s=0.6, load_s=1.2)
-    house = make_house(bot, bot={"stays_up_for": "0.8s"})
+    house = make_house(bot, bot={"stays_up_for": "0.8s"}, rollback={"monitor_for": "1.5s"})
     pid = running(house, bot)
     assert house.stop() == 0
     assert house.bot_pid() == pid
@@ -279,6 +279,7 @@ def test_term_at_every_stage_leaves_the_bot_alone_and_the_next_start_goes_on(
     assert len(house.incidents()) == 1
 
 
+@thorough
 def test_term_while_halting_finishes_the_stop(tmp_path: Path, make_house: MakeHouse) -> None:
     bot = make_hostile(tmp_path / "bot", sigterm="flatten", flatten_s=0.8)
     house = make_house(bot)
