@@ -12,7 +12,7 @@ from watchdog import logs, messages
 from watchdog.assemble import Parts, assemble
 from watchdog.incident import Incident
 from watchdog.lock import Lock
-from watchdog.order_follow import FOLLOW_EVERY_S, What, end, show_steps
+from watchdog.order_follow import FOLLOW_EVERY_S, What, end, ended, show_steps
 from watchdog.screen import say
 from watchdog.service import take_locks
 
@@ -54,7 +54,7 @@ async def _one_incident(
 ) -> Incident:
     incidents, journal = parts.incidents, parts.world.journal
     incident = _opened(parts, what, who, reason or "no reason given", to, out)
-    shown, next_tick_s = 0, 0.0
+    shown, next_tick_s = len(ended(journal, incident.id)), 0.0
     while incidents.current is incident and not parts.world.interrupts.handing_over:
         shown = show_steps(journal, incident.id, shown, out)
         parts.orders.look()  # a HALT counts here, too

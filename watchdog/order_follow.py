@@ -78,7 +78,7 @@ def _follow_answer(journal: Journal, what: What, rests: _Rests, out: Console) ->
     number = int(given.answer.split()[1])
     # A halt turns an incident that is open already: what was done before is not its doing.
     shown = (
-        0 if what == "rollback" else len([row for row in _ended(journal, number) if row.began_at < given.at])
+        0 if what == "rollback" else len([row for row in ended(journal, number) if row.began_at < given.at])
     )
     while True:
         incident = journal.incident(number)
@@ -94,20 +94,23 @@ def _follow_answer(journal: Journal, what: What, rests: _Rests, out: Console) ->
         rests.rest()
 
 
-def _ended(journal: Journal, number: int) -> list[StepRow]:
+def ended(journal: Journal, number: int) -> list[StepRow]:
+    """The steps of an incident that have ended, well or not."""
     incident = journal.incident(number)
     return [] if incident is None else [row for row in journal.steps(incident) if row.result is not None]
 
 
 def show_steps(journal: Journal, number: int, shown: int, out: Console) -> int:
-    ended = _ended(journal, number)
-    for row in ended[shown:]:
+    """Says which steps have ended since `shown` of them had; returns how many have now."""
+    rows = ended(journal, number)
+    for row in rows[shown:]:
         good = row.result == "done"
         say(out, f"{row.ended_at:%H:%M:%S}  {row.step:<14}  {row.detail}", "" if good else "yellow")
-    return len(ended)
+    return len(rows)
 
 
 def end(incident: Incident, what: What, out: Console) -> int:
+    """Says how the order ended; the exit code."""
     if incident.open and not incident.bot_is_back:
         where = f"incident {incident.id} stays open at {incident.step}"
         return say(
