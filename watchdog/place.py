@@ -45,7 +45,7 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the next read goes on: always the start of a line. `Place()` is before everything there is.
 
     With offset 0 nothing tells the file from any other; what then counts is `before`, the files that were
-    read to their end before this one (the last two), and `written_ns`, the time of the last write seen.
+    read to their end before this one (the last few), and `written_ns`, the time of the last write seen.
     """
 
     device: int = 0

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from watchdog.log_files import LogFile, PlainFile, reason
 from watchdog.place import HEAD_BYTES, Mark, Marks, Place, Position
-from watchdog.siblings import Rotating, Sibling, later, renamed, siblings
+from watchdog.siblings import Rotating, Sibling, is_marked, later, renamed, siblings
+
+KEPT_MARKS = 7
+"""By so many files that were read, besides the last one, a rotated file is known as read."""
 
 
 class Chain:
@@ -96,7 +99,7 @@ class Chain:
         `file` may be deleted rather than rotated; then the newest one before it that is still there counts.
         """
         files = self._siblings()
-        return (*[mark for mark in before if later(files, mark) is not None][-1:], file)
+        return (*[mark for mark in before if later(files, mark) is not None][-KEPT_MARKS:], file)
 
     def behind(self) -> Place:
         """The place where the log begins, its siblings of now being left out."""
@@ -144,5 +147,6 @@ def _newer(files: list[Sibling], before: Marks, written_ns: int) -> list[Sibling
     for mark in reversed(before):
         newer = later(files, mark)
         if newer is not None:
-            return newer
+            # Who numbers upwards (.2 after .1) has what was read long ago in the place of what is newer.
+            return [sibling for sibling in newer if not any(is_marked(sibling, read) for read in before)]
     return [sibling for sibling in files if sibling.written_ns >= written_ns]

@@ -125,6 +125,11 @@ def later(files: list[Sibling], mark: Mark) -> list[Sibling] | None:
     return None
 
 
+def is_marked(sibling: Sibling, mark: Mark) -> bool:
+    """Whether it is the very file that was marked, not a copy of it."""
+    return sibling.identity == (mark.device, mark.inode) and _bears(sibling, mark)
+
+
 def _bears(sibling: Sibling, mark: Mark) -> bool:
     try:
         file = sibling.open()

@@ -202,3 +202,31 @@ def test_a_copy_kept_beside_the_log_is_not_read_twice(log: RotatingLog) -> None:
     follower = Follower.from_start(log.path, datetime(2020, 1, 1, tzinfo=UTC))
     assert drain(follower) == lines
     assert drain(Follower(log.path, follower.place)) == []
+
+
+@pytest.mark.parametrize("by_copy", [False, True])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_numbers_rotated_files_upwards_has_no_line_read_twice(
+    log: RotatingLog, by_copy: bool, restarted: bool
+) -> None:
+    follower = Follower(log.path)
+    wanted: list[str] = []
+    got: list[str] = []
+    for number in range(1, 6):
+        wanted += log.append(3)
+        got += drain(follower)
+        wanted += log.append(2)
+        rotated = log.path.with_name(f"{log.path.name}.{number}")
+        if by_copy:
+            shutil.copy(log.path, rotated)
+            os.truncate(log.path, 0)
+        else:
+            log.path.rename(rotated)
+        if restarted:
+            place = follower.place
+            follower.close()
+            follower = Follower(log.path, place)
+        wanted += log.append(1)
+        got += drain(follower)
+    assert got == wanted
+    follower.close()
