@@ -10,6 +10,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -23,11 +24,23 @@ from watchdog.sdnotify import SdNotify
 log = logging.getLogger(__name__)
 
 TICK = "tick"
-ORDERS_EVERY_S = 0.25
-SENTINEL_EVERY_S = 1.0
-TICK_TIMEOUT_S = 60.0
+STEP_S = 1.0
+"""A gap between wall and monotonic clock that slewing cannot make between two looks of the sentinel."""
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-DRAIN_S = 3.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often the daemon looks, and how long it waits, in seconds."""
+
+    orders_every_s: float = 0.25
+    sentinel_every_s: float = 1.0
+    tick_timeout_s: float = 60.0
+    """At least; a tick may take three poll intervals, and as long as a bot may take to be stopped."""
+    late_s: float = 5.0
+    """Beyond the timeout and two poll intervals: then a tick is missing."""
+    drain_s: float = 3.0
 
 
 class Daemon:
@@ -36,17 +49,25 @@ class Daemon:
     `load_again` reads the configuration anew; None (told to people by itself) keeps the present one in force.
     """
 
-    def __init__(self, parts: Parts, notify: SdNotify, load_again: Callable[[], Settings | None]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        notify: SdNotify,
+        load_again: Callable[[], Settings | None],
+        pace: Pace = Pace(),
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._parts = parts
+        self._pace, self._wall = pace, wall
         self._notify = notify
         self._load_again = load_again
         self._poll_s = parts.settings.poll_interval.total_seconds()
         stop_s = parts.settings.bot.stop_timeout.total_seconds()
-        self._tick_timeout_s = max(TICK_TIMEOUT_S, 3 * self._poll_s) + stop_s
+        self._tick_timeout_s = max(pace.tick_timeout_s, 3 * self._poll_s) + stop_s
         self._stopping = asyncio.Event()
         self._scheduler: AsyncIOScheduler | None = None
         self._last_tick = time.monotonic()
-        self._clocks = (time.time(), time.monotonic())
+        self._clocks = (wall(), time.monotonic())
         self._sentence = ""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.reloaded: Settings | None = None
@@ -93,7 +114,7 @@ class Daemon:
         self._parts.orders.catch_up()
         # A flag counts once two looks found it unchanged: a HALT that lies there must be obeyed before a start.
         self._parts.orders.look()
-        await asyncio.sleep(ORDERS_EVERY_S)
+        await asyncio.sleep(self._pace.orders_every_s)
         self._parts.orders.look()
         while self._parts.incidents.busy and not self._stopping.is_set():
             self._notify.extend_start(bound_s)
@@ -117,6 +138,7 @@ class Daemon:
         )
         scheduler.start()
         self._scheduler = scheduler
+        self._last_tick = time.monotonic()
 
     async def _tick(self) -> None:
         async with asyncio.timeout(self._tick_timeout_s):
@@ -138,14 +160,13 @@ class Daemon:
         """Notices ticks that do not come, a wall clock that was stepped (the scheduler goes by it), and parts of the
         daemon that ended with a mistake of ours."""
         while True:
-            await asyncio.sleep(SENTINEL_EVERY_S)
-            wall, monotonic = time.time(), time.monotonic()
-            stepped = abs((wall - self._clocks[0]) - (monotonic - self._clocks[1])) > SENTINEL_EVERY_S
+            await asyncio.sleep(self._pace.sentinel_every_s)
+            wall, monotonic = self._wall(), time.monotonic()
+            stepped = abs((wall - self._clocks[0]) - (monotonic - self._clocks[1])) > STEP_S
             self._clocks = (wall, monotonic)
             missing_s = monotonic - self._last_tick
-            if missing_s > self._tick_timeout_s + 2 * self._poll_s + 5:
+            if missing_s > self._tick_timeout_s + 2 * self._poll_s + self._pace.late_s:
                 self._parts.watch.ticks_missing(missing_s)
-                self._last_tick = monotonic
                 self._stop_scheduler()
                 self._start_scheduler()
             elif stepped and self._scheduler is not None:
@@ -177,7 +198,8 @@ class Daemon:
     async def _look_for_orders(self) -> None:
         while True:
             self._parts.orders.look()
-            await asyncio.sleep(ORDERS_EVERY_S)
+            self._revive()  # the sentinel looks after this task, and this task after the sentinel
+            await asyncio.sleep(self._pace.orders_every_s)
 
     def _signalled(self, what: Literal["rollback", "pause"]) -> None:
         self._parts.orders.signalled(what)
@@ -198,9 +220,13 @@ class Daemon:
         """Finishes the running step, sends what can be sent, leaves the bot alone."""
         if self.reloaded is None:
             self._notify.stopping()
+        sentinel = self._tasks.pop("sentinel", None)
+        if sentinel is not None:
+            sentinel.cancel()  # the last step may take long, and no tick is missing meanwhile
+            await asyncio.wait({sentinel})
         self._stop_scheduler()
         await self._parts.incidents.settle()
-        await self._parts.courier.drain(timeout_s=DRAIN_S)
+        await self._parts.courier.drain(timeout_s=self._pace.drain_s)
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
