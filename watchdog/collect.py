@@ -6,6 +6,8 @@ Long, because the order in which registry, bot and logs are looked at within one
 """
 
 import asyncio
+import logging
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -39,6 +41,8 @@ from watchdog.model_files import ModelFiles
 from watchdog.place import Place
 from watchdog.proof import Names, names_of
 from watchdog.trades import CUT, MOST_S_A_TICK, Trades
+
+log = logging.getLogger(__name__)
 
 KEPT_LOG_LINES = 80
 TAIL_BYTES = 64 * 1024
@@ -209,7 +213,10 @@ class Collector:
                 self.troubles["deployed-at"] = f"the registry's history holds {written!r} in place of a time"
         if resumed_at is not None:
             since = max(since, datetime.fromisoformat(resumed_at))
-        self._journal.put("deployment", {"key": key, "since": since.isoformat()})
+        try:
+            self._journal.put("deployment", {"key": key, "since": since.isoformat()})
+        except sqlite3.Error as error:
+            log.critical("the journal cannot be written (%s): the deployment is kept in memory alone", error)
         return since
 
     def _begin_deployment(self, version: str, since: datetime, key: str) -> None:

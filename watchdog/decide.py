@@ -19,6 +19,7 @@ Action = Literal["rollback", "halt", "alert"]
 Kind = Literal["nothing", "alert", "wait", "rollback", "halt"]
 
 DAY = timedelta(days=1)
+ONLY_ALERTS = "the rule only alerts"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def decide(verdicts: Sequence[Verdict], situation: Situation) -> Decision:
         return NOTHING
     acting = tuple(v for v in firing if situation.actions[v.name] != "alert")
     if not acting:
-        return Decision("alert", firing, "the rule only alerts")
+        return Decision("alert", firing, ONLY_ALERTS)
     wanted = _wanted(acting, situation)
     if situation.halted:
         return Decision("alert", acting, "the bot is halted already")

@@ -2,6 +2,7 @@
 
 WAL with synchronous=FULL: a write that returned is on disk. Incidents and their steps, the orders of people, and
 a few named values (`halted`, `checkpoint`, `bot`, ...) live here. Times are steady UTC, stored as ISO 8601.
+All of it is in one file, for all of it shares the connection and its transactions.
 """
 
 import json

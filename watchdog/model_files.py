@@ -60,6 +60,8 @@ class ModelFiles:
         except RegistryError as error:
             return str(error)
         bad = [f"{check.path} is {check.state}" for check in self.checks if check.state != "ok"]
+        if self._check_task is not None:
+            bad = ["its files are being checked again"]  # what the last look found is no proof any more
         if bad or not self.checks:
             return "; ".join(bad) or "its files are still being checked"
         try:

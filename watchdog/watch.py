@@ -6,7 +6,7 @@ Long, because it holds all that a tick does, in its order.
 import logging
 import sqlite3
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from triggers import Engine, GaveUp, Verdict
@@ -14,7 +14,7 @@ from watchdog import keep_alive, messages
 from watchdog.bots.base import BotError
 from watchdog.collect import Collector
 from watchdog.conditions import Conditions
-from watchdog.decide import DAY, Decision, Situation, decide
+from watchdog.decide import DAY, ONLY_ALERTS, Decision, Situation, decide
 from watchdog.incidents import Incidents
 from watchdog.orders import ControlFolder
 from watchdog.rules import TRADE_RULES
@@ -116,18 +116,29 @@ class Watch:
 
     def _situation(self, now: datetime) -> Situation:
         settings = self._world.settings
+        limits = settings.rollback
         return Situation(
             now=now,
             actions={name: getattr(settings.triggers, name).action for name in self._engine.names},
-            cooldown=settings.rollback.cooldown,
-            max_per_day=settings.rollback.max_per_day,
-            rollbacks=self._world.journal.automatic_rollbacks(now - max(DAY, settings.rollback.cooldown)),
+            cooldown=limits.cooldown,
+            max_per_day=limits.max_per_day,
+            rollbacks=self._rollbacks(now, max(DAY, limits.cooldown)),
             busy=self._incidents.busy or self._outrun,
             monitoring=self._incidents.monitoring,
             halted=self._world.halted is not None,
             paused=self._control.paused() is not None,
             observe=settings.mode == "observe",
         )
+
+    def _rollbacks(self, now: datetime, span: timedelta) -> list[datetime]:
+        """The automatic rollbacks of so long; while the disk cannot be read, as many as there may be."""
+        try:
+            return self._world.journal.automatic_rollbacks(now - span)
+        except sqlite3.Error as error:
+            log.critical(
+                "the journal cannot be read (%s): the rollbacks of today are taken for used up", error
+            )
+            return [now] * max(1, self._world.settings.rollback.max_per_day)
 
     @property
     def _outrun(self) -> bool:
@@ -147,19 +158,32 @@ class Watch:
             why = f"{decision.cause} ({decision.why})" if decision.cause else decision.why
             self._incidents.halt(why, _rules(decision), automatic=True)
         elif decision.kind in {"alert", "wait"} and not self._world.halted:
-            for verdict in decision.verdicts:
-                self._troubles[f"rule-{verdict.name}"] = (
-                    messages.not_acted(verdict, decision, version),
-                    "critical",
-                )
+            self._tell_of(decision)
+
+    def _tell_of(self, decision: Decision) -> None:
+        """Rules that fire and about which nothing is done, those that only alert among them."""
+        version = self._collector.version
+        for verdict in (v for v in self.verdicts if v.state == "firing"):
+            why = decision if verdict in decision.verdicts else Decision("alert", (verdict,), ONLY_ALERTS)
+            text = messages.not_acted(verdict, why, version)
+            self._troubles[f"rule-{verdict.name}"] = (text, "critical")
 
     async def _look_after_bot(self, decision: Decision, now: datetime) -> Decision:
         """A bot that is down though nobody here stopped it, or up though it is halted."""
         world = self._world
-        if world.settings.mode == "observe" or self._incidents.busy or world.hands.locked():
+        if world.settings.mode == "observe":
+            if not self._collector.running:
+                self._troubles["bot-down"] = (
+                    "the bot is down; mode is observe, so it is not started",
+                    "critical",
+                )
+            return decision
+        if world.hands.locked():
             return decision
         if world.halted:
             await self._hold_down()
+            return decision
+        if self._incidents.busy:
             return decision
         self._notice_deployment()
         if self._collector.running:
@@ -179,8 +203,9 @@ class Watch:
             self._key, self._started_once = key, False
 
     async def _hold_down(self) -> None:
-        if not self._collector.running:
-            return
+        incident = self._incidents.current
+        if not self._collector.running or (incident is not None and incident.step != "close"):
+            return  # the procedure is stopping it; closing may take as long as a disk is full
         async with self._world.hands:
             found = self._collector.running[0]
             try:
@@ -231,6 +256,7 @@ class Watch:
             if self._started_once
             else ""
         )
+        self._gave_up = None
         try:
             world.before_start()
             running = await world.bot.start()
@@ -265,9 +291,9 @@ class Watch:
                 self._engine.observe(GaveUp(now, restarts, keep_alive.WITHIN.total_seconds() / 60))
             return decision
         minutes = keep_alive.WITHIN.total_seconds() / 60
+        loaded = "with its model loaded" if self._collector.loaded else "before it had loaded its model"
         return Decision(
-            "halt",
-            why=f"the bot ended by itself more than {restarts} times in {minutes:.0f} min, with its model loaded",
+            "halt", why=f"the bot ended by itself more than {restarts} times in {minutes:.0f} min, {loaded}"
         )
 
     def _restarts(self, now: datetime) -> list[datetime]:
