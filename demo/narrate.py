@@ -129,6 +129,8 @@ def _running(
         narrator.say(f"the watchdog is started (pid {daemon.pid}); it looks every {every}")
         yield daemon
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl+C must not leave a bot behind
+            signal.signal(number, signal.SIG_IGN)
         if daemon is not None:
             _end(daemon)
         journal = open_journal(settings)
