@@ -1,18 +1,20 @@
 """Deposits and withdrawals, told apart from gains and losses.
 
-Only at a reading e that is seen while no position is open. Then trading explains what lies between the lowest and the
-highest of: the reading before; that reading plus the P&L since; the last flat reading plus the P&L since then. What
-lies further out than a tolerance is a cash flow, and takes the equity from `before` to e. Whoever keeps a peak scales
-it by e / before, so that a drawdown stays what it was: the time-weighted convention of performance measurement.
+Only at a reading that is seen while no position is open. Then trading explains the last flat reading plus the P&L of
+the exits since, give or take fees. It also explains a reading that does not show the newest exits yet, since exchanges
+lag; and after a reading with an open position one that stays where that was, since bots log an exit late. An exit whose
+P&L may be in the readings before it (its entry was never seen), or that one reading did not show, may count or not.
 
-What trading explains is wide on purpose, since exchanges show an exit late and bots log an exit late. Where the account
-is known to follow its exits and was flat before, `before` is exact: a deposit cannot hide a loss of the same minutes.
+What lies further out is a cash flow, and takes the equity from `before` to the reading. Whoever keeps a peak scales it
+by reading / before, so that a drawdown stays what it was: the time-weighted convention of performance measurement.
+Where nothing is in doubt, `before` is what the exits have left, so that a deposit hides no loss.
 
 Some logs tell no entries, so that an open position's loss looks like a withdrawal until its exit is logged. The flow
-is therefore kept in doubt: if an exit without an entry explains it after all, the scaling is undone.
+is therefore kept in doubt: if exits without an entry explain it after all, the scaling is undone.
 """
 
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -20,15 +22,19 @@ import msgspec
 from triggers.following import LAG, Moment
 
 TOLERANCE = 0.01
-"""Of the equity, and as much again for each exit since the last flat reading, at most LARGEST: fees and funding are
-no cash flow. What is smaller counts as a gain or a loss."""
+"""Of the equity: fees and funding are no cash flow. What is smaller counts as a gain or a loss."""
+AN_EXIT = 0.02
+"""As much again for each exit since the last flat reading: slippage, and commission on a leveraged position."""
 LARGEST = 0.05
 
-SHOWN = 0.5
-"""A reading that has moved by this share of the P&L, or more, contains it."""
+EXPLAINED = 0.01
+"""Of the equity: so near must exits without an entry come to explain a suspected flow."""
 
 DOUBT_FOR = timedelta(days=1)
 """A position whose entry was not logged is rarely held for longer."""
+
+MOST_PENDING = 64
+TWO_READINGS = 2
 
 
 class Flow(NamedTuple):
@@ -37,6 +43,15 @@ class Flow(NamedTuple):
     factor: float
     kind: Literal["withdrawal", "deposit", "explained"]
     before: float
+
+
+class Pending(msgspec.Struct, array_like=True):
+    """An exit that the readings need not show. `certain`: those before it cannot, and none since has failed to."""
+
+    at: Moment
+    pnl: float
+    certain: bool
+    readings: int = 0
 
 
 class Doubt(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,98 +65,108 @@ class Doubt(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
-    """Streaming; constant size."""
+    """Streaming; bounded in size. Quote currency throughout."""
 
     last: float | None = None
-    last_was_flat: bool = False
-    since_last: float = 0.0
-    """P&L since the last reading, with what that reading did not show yet; so too `since_flat`."""
-    flat: float | None = None
-    since_flat: float = 0.0
-    guess: float = 0.0
-    """P&L just before the first flat reading, which it may contain or not."""
-    exits: int = 0
-    """Since the last flat reading."""
-    unread: int = 0
-    """Exits since the last reading."""
-    exit_at: Moment | None = None
+    """The newest reading."""
+    base: float | None = None
+    """The newest flat one; `pending` are the exits that it does not show."""
+    pending: list[Pending] = []
+    blurred: bool = False
+    """A position was open at `last`, so that it may hold P&L of exits to come."""
     unknown: bool = False
-    """An exit since the last flat reading did not tell its P&L: it explains everything."""
+    """An exit since `base` did not tell its P&L: it explains everything."""
+    unread: int = 0
+    """Exits since `last`; `unread_pnl` is theirs."""
+    unread_pnl: float = 0.0
     doubt: Doubt | None = None
 
-    def exit(self, at: datetime, pnl: float | None, *, entered: bool) -> Flow | None:
-        """A realised P&L, None if it is unknown. `entered`: its position was known to be open, so not at a flow."""
-        self.exits += 1
+    def exit(self, at: datetime, pnl: float | None, *, entered: bool, live: bool) -> Flow | None:
+        """A realised P&L, None if it is unknown. `entered`: its position was known to be open, so not at a flow.
+        `live`: the account is known to follow its exits."""
         self.unread += 1
-        self.exit_at = at if self.exit_at is None else max(at, self.exit_at)
         if pnl is None:
             self.unknown = True
             return None
-        self.since_last += pnl
-        self.since_flat += pnl
+        self.unread_pnl += pnl
+        self.pending.append(Pending(at, pnl, certain=entered and live and self.base is not None))
+        if len(self.pending) > MOST_PENDING:
+            oldest = self.pending.pop(0)
+            self.base = None if self.base is None else self.base + oldest.pnl
         if self.doubt is None or self.last is None:
             return None
         self.doubt.value += pnl
-        if entered:
-            return None
-        self.doubt.pnl += pnl
-        explained = self._explained(at, self.last)
+        self.doubt.pnl += 0.0 if entered else pnl
+        explained = None if entered else self._explained(at, self.last)
         if explained is not None:
-            self.since_last = self.since_flat = 0.0
+            self.base, self.pending = self.last, []
         return explained
 
-    def reading(self, at: datetime, equity: float, *, flat: bool, live: bool) -> Flow | None:
-        """A valid reading. `live`: the account is known to follow its exits."""
-        self.unread = 0
-        if not flat:
-            self.last, self.last_was_flat, self.since_last = equity, False, 0.0
-            return None
-        flow = self._explained(at, equity) or self._judge(equity, live=live)
-        if flow is not None and flow.kind != "explained":
-            self._doubt(at, flow)
-        late = flow is None and self.exit_at is not None and at - self.exit_at <= LAG
-        self.guess = self.since_last if late and self.flat is None else 0.0
-        self.since_last = self.since_flat = self._not_shown(equity) if late else 0.0
-        self.last = self.flat = equity
-        self.last_was_flat, self.exits, self.unknown = True, 0, False
+    def reading(self, at: datetime, equity: float, *, flat: bool) -> Flow | None:
+        """A valid reading."""
+        flow = None
+        if flat:
+            tolerance = 1 + min(LARGEST, TOLERANCE + AN_EXIT * len(self.pending))
+            self._expire(at)
+            flow = self._explained(at, equity)
+            if flow is not None:
+                self.pending = []
+            elif self.base is not None and self.last is not None:
+                flow = self._judge(self.base, self.last, equity, tolerance)
+            if flow is not None and flow.kind != "explained":
+                self._doubt(at, flow)
+            for pending in self.pending:
+                # The first reading of all is of the moment when bots begin to look: it is late by LAG at most.
+                pending.readings += TWO_READINGS if self.base is None else 1
+                pending.certain = False
+            self.base, self.unknown = equity, False
+        self.last, self.blurred = equity, not flat
+        self.unread, self.unread_pnl = 0, 0.0
         return flow
 
-    @property
-    def share(self) -> float:
-        """The tolerance now, a share of the equity."""
-        return min(LARGEST, TOLERANCE * (1 + self.exits))
-
-    def not_read(self, most: int) -> float | None:
-        """What the account must have come to when `most` exits or more were not followed by a reading."""
-        if self.unread < most or self.last is None:
+    def _judge(self, base: float, last: float, equity: float, tolerance: float) -> Flow | None:
+        """Whether it is a flow; keeps pending what the reading does not show."""
+        pnls = [pending.pnl for pending in self.pending]
+        if equity == base + sum(pnls):  # nearly always
+            self.pending = []
             return None
+        clear = all(pending.certain for pending in self.pending)
+        sums = list(accumulate(pnls, initial=base))
+        shown = min(range(len(sums) - 1, -1, -1), key=lambda index: abs(equity - sums[index]))
+        near = sums[shown] > 0 and sums[shown] / tolerance <= equity <= sums[shown] * tolerance
+        self.pending = self.pending[shown:] if near and not self.unknown else []
+        if near or self.unknown:
+            return None
+        ends = (
+            sums[-1:]
+            if clear
+            else [base + sum(min(0.0, p) for p in pnls), base + sum(max(0.0, p) for p in pnls)]
+        )
+        if self.blurred:
+            ends.append(last)
+        low, high = min(ends), max(ends)
+        if 0 < equity < low / tolerance:
+            return Flow(equity / low, "withdrawal", low)
+        if equity > high * tolerance > 0:
+            return Flow(equity / high, "deposit", high)
+        return None  # explained; or the exits claim to have lost more than there is, and explain nothing
+
+    def by_exits(self, *, stuck: bool) -> float | None:
+        """What the account must have come to since the last reading; `stuck`: since the readings stand still."""
+        if self.last is None:
+            return None
+        ledger = None if self.base is None else self.base + sum(pending.pnl for pending in self.pending)
+        if ledger is not None and stuck:
+            return ledger
         # What was read of an open position may be in its exit's P&L as well: it must not count twice.
-        guesses = [self.last + self.since_last]
-        if self.flat is not None:
-            guesses.append(self.flat + self.since_flat)
-        return max(guesses)
+        read = self.last + self.unread_pnl
+        return read if ledger is None else max(read, ledger)
 
-    def _judge(self, equity: float, *, live: bool) -> Flow | None:
-        if self.flat is None or self.last is None or self.unknown:
-            return None
-        expected = self.flat + self.since_flat
-        explained = (self.last, self.last + self.since_last, expected)
-        low, high = min(explained), max(explained)
-        exact = live and self.last_was_flat and expected > 0
-        if equity < (low + min(0.0, self.guess)) * (1 - self.share):
-            before = expected if exact else low
-            return Flow(equity / before, "withdrawal", before)
-        if equity > (high + max(0.0, self.guess)) * (1 + self.share):
-            before = expected if exact else high
-            return Flow(equity / before, "deposit", before)
-        return None
-
-    def _not_shown(self, equity: float) -> float:
-        """P&L that this reading does not contain yet. If it shows half of it, the rest is fees."""
-        if self.flat is None or self.since_flat == 0 or (equity - self.flat) / self.since_flat >= SHOWN:
-            return 0.0
-        missing = self.flat + self.since_flat - equity
-        return max(min(0.0, self.since_flat), min(missing, max(0.0, self.since_flat)))
+    def _expire(self, at: datetime) -> None:
+        """An exit that two readings and LAG have not shown was in the readings before, or its P&L is wrong. The first
+        reading of all shows those before it."""
+        most = TWO_READINGS if self.base is not None else 0
+        self.pending = [p for p in self.pending if at - p.at <= LAG or p.readings < most]
 
     def _doubt(self, at: datetime, flow: Flow) -> None:
         if self.doubt is None:
@@ -157,8 +182,8 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
         if at - doubt.at > DOUBT_FOR:
             self.doubt = None
             return None
-        told = abs(doubt.pnl) > TOLERANCE * equity
-        if not told or abs(doubt.value - equity) > TOLERANCE * equity:
+        told = abs(doubt.pnl) > EXPLAINED * equity
+        if not told or abs(doubt.value - equity) > EXPLAINED * equity:
             return None
         self.doubt = None
         return Flow(1 / doubt.factor, "explained", equity)

@@ -2,7 +2,8 @@
 
 Two tracks run side by side. *Realised* is initial_equity plus the P&L of the exits. *Reported* is what the bot read
 from the account, with cash flows taken out (`triggers.cash_flow`). The reported one counts where there are readings;
-the realised one where there are none, and where the readings do not follow the exits (`triggers.following`).
+the realised one where there are none, and where the readings have never followed the exits (`triggers.following`).
+Readings that cease, fail, or stand still later leave the last good one plus the P&L of the exits since.
 
 The first peak is the equity at the start of the deployment. For the reported track that is the first flat reading less
 the P&L realised until then, since an exit is logged just before its own reading. That reading may be late, or a test
@@ -25,6 +26,9 @@ DUST = 1e-8
 
 UNREAD_EXITS = 3
 """So many exits without a reading after them: the readings have ceased or fail, and the exits' losses count alone."""
+
+IMPOSSIBLE = 100.0
+"""A P&L of so many times the account, or a reading of so many times the one before while trading, is garbage."""
 
 MOST_NOTICES = 20
 
@@ -51,9 +55,12 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
     reading_failed: bool = False
     """The newest one was not valid."""
     peak: float = 0.0
-    """Of the readings, as it would be without cash flows; so too `start`."""
+    """Of the readings, as it would be without cash flows."""
     start: float | None = None
-    """At the start of the deployment, reckoned back from the first flat reading."""
+    """At the start of the deployment, reckoned back from the first reading, and anew from the first flat one."""
+    start_is_flat: bool = False
+    start_peak: float = 0.0
+    """The highest that exits before that reading took it to, as it would be without cash flows since."""
     adjusted: bool = False
     """Cash flows were taken out."""
     positions: Positions = msgspec.field(default_factory=Positions)
@@ -73,35 +80,43 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
                 self._read(record)
 
     def _exit(self, at: datetime, pnl: float, *, entered: bool) -> None:
-        if not is_amount(pnl):
-            self.flows.exit(at, None, entered=entered)
+        live = self.following.live
+        if not abs(pnl) <= IMPOSSIBLE * max(self.initial_equity, self.reading or 0.0):
+            self.flows.exit(at, None, entered=entered, live=live)
             return
         self.exits += 1
         self.pnl += pnl
         self.best_pnl = max(self.best_pnl, self.pnl)
         self.following.exit(at, pnl)
-        self._take_out(self.flows.exit(at, pnl, entered=entered))
+        self._take_out(self.flows.exit(at, pnl, entered=entered, live=live))
         self.peak = max(self.peak, self.reading or 0.0)
 
     def _read(self, record: Equity) -> None:
         at, equity, flat = record.at, record.equity, self.positions.flat
+        if self.reading is not None and not flat and equity > IMPOSSIBLE * self.reading:
+            self.reading_failed = True
+            return
         self._follow(at, equity, flat=flat)
-        self._take_out(self.flows.reading(at, equity, flat=flat, live=self.following.live), equity)
         self.reading = equity
+        if self.following.frozen:
+            return  # it says nothing
+        self._take_out(self.flows.reading(at, equity, flat=flat), equity)
         self.peak = max(self.peak, equity)
-        if flat and self.start is None:
+        if self.start is None or (flat and not self.start_is_flat):
             start = equity - self.pnl
-            self.start = start if start > 0 else equity
+            self.start, self.start_is_flat = start if start > 0 else equity, flat
+            self.start_peak = self.start + (self.best_pnl if start > 0 else 0.0)
 
     def _follow(self, at: datetime, equity: float, *, flat: bool) -> None:
+        base = self.flows.base
         if self.reading is None:
             self.following.begin()
-        elif equity == self.reading:
+        elif equity == self.reading and base in (None, equity):
             self.following.same(at, equity)
         else:
-            last_flat = self.flows.flat if flat else None
-            since_flat = None if last_flat is None else (equity - last_flat, self.flows.since_flat)
-            self.following.moved(equity - self.reading, since_flat)
+            # Also a reading that stays where an open position had taken it: the exits' P&L is in it.
+            since_flat = None if base is None else (equity - base, sum(p.pnl for p in self.flows.pending))
+            self.following.moved(equity - self.reading, since_flat if flat else None)
 
     def _take_out(self, flow: Flow | None, equity: float = 0.0) -> None:
         """Keeps the drawdown over a cash flow, and tells people."""
@@ -109,7 +124,7 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
             return
         self.adjusted = True
         self.peak *= flow.factor
-        self.start = None if self.start is None else self.start * flow.factor
+        self.start_peak *= flow.factor
         if flow.kind == "explained" and self.untold:
             self.untold.pop()  # nobody has heard of it yet
         else:
@@ -119,15 +134,24 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
     @property
     def standing(self) -> Standing | None:
         """None as long as there is neither an exit nor a valid reading."""
-        if self.reading is not None and not self.following.frozen:
-            return self._reported(self.reading if self._unread is None else self._unread)
-        return self._realised if self.exits else None
+        read = self.flows.last
+        if read is None or self.following.paper:
+            return self._realised if self.exits else None
+        standing = self._reported(read)
+        unread = self._unread
+        if unread is None:
+            return standing
+        # Of an account that was never seen to follow, readings and exits must agree.
+        counted = self._reported(unread)
+        ways = [counted] if self.following.live else [counted, self._realised]
+        return max(standing, min(ways, key=_drawdown), key=_drawdown)
 
     @property
     def _unread(self) -> float | None:
-        """The equity by the exits, when it is lower and the readings of an account that followed them have ceased."""
-        found = self.flows.not_read(UNREAD_EXITS) if self.following.live else None
-        return found if found is not None and self.reading is not None and 0 < found < self.reading else None
+        """The equity by the exits, when it is lower and the readings have ceased."""
+        stuck, read = self.following.frozen, self.flows.last
+        found = self.flows.by_exits(stuck=stuck) if stuck or self.flows.unread >= UNREAD_EXITS else None
+        return found if found is not None and read is not None and 0 < found < read else None
 
     @property
     def _realised(self) -> Standing:
@@ -136,14 +160,14 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
 
     def _reported(self, reading: float) -> Standing:
         seen = (self.peak - reading) / self.peak
-        if self.start is None or self.start <= self.peak:
+        if self.start is None or self.start_peak <= self.peak:
             return Standing(reading, self.peak, seen, "reported")
         confirmed = (self.best_pnl - self.pnl) / (self.start + self.best_pnl)
         if not self.following.live:
             confirmed = min(confirmed, self._realised.drawdown)
-        whole = (self.start - reading) / self.start
+        whole = (self.start_peak - reading) / self.start_peak
         if whole <= confirmed:
-            return Standing(reading, self.start, whole, "reported")
+            return Standing(reading, self.start_peak, whole, "reported")
         if confirmed <= seen:
             return Standing(reading, self.peak, seen, "reported")
         return Standing(reading, reading / (1 - confirmed), confirmed, "reported")
@@ -160,13 +184,18 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
 
     def _remarks(self) -> Iterator[str]:
         if self.following.frozen:
-            yield "; equity records do not move (paper account?): judged on realised P&L"
+            since = "" if self.following.paper else " since they last did"
+            yield f"; equity records do not move (paper account?): judged on realised P&L{since}"
         elif self.adjusted:
             yield "; deposits and withdrawals are taken out of the peak"
         elif self._unread is not None:
             yield f"; no equity reading since {self.flows.unread} exits, whose P&L is counted instead"
         if self.reading_failed:
             yield "; the newest equity reading failed and is left out"
+
+
+def _drawdown(standing: Standing) -> float:
+    return standing.drawdown
 
 
 def _told(flow: Flow, equity: float) -> str:

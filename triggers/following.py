@@ -11,7 +11,7 @@ LAG = timedelta(minutes=5)
 """An exchange may take so long until its account shows an exit."""
 
 FROZEN_EXITS = 3
-"""So many exits without a move, with an unmoved reading between them: the account is not the one traded."""
+"""So many exits without a move, with an unmoved reading between them: the readings say nothing."""
 
 VISIBLE = 1e-5
 """P&L below this share of the equity may vanish in the rounding of a reading."""
@@ -21,7 +21,7 @@ class Following(msgspec.Struct, forbid_unknown_fields=True):
     """Streaming; constant size. What is counted is counted since the equity last moved."""
 
     live: bool = False
-    """It has been seen to move as an exit said."""
+    """It has been seen to move as an exit said: it is the account that is traded."""
     frozen: bool = False
     """It does not move while exits do. Holds until it moves as an exit says."""
     pnl: float = 0.0
@@ -29,6 +29,11 @@ class Following(msgspec.Struct, forbid_unknown_fields=True):
     first_exit_at: Moment | None = None
     still: bool = False
     """A reading after the second exit was the same as before."""
+
+    @property
+    def paper(self) -> bool:
+        """It has never followed: it is not the account that is traded."""
+        return self.frozen and not self.live
 
     def exit(self, at: datetime, pnl: float) -> None:
         """A realised P&L, which the equity ought to show."""
@@ -38,7 +43,7 @@ class Following(msgspec.Struct, forbid_unknown_fields=True):
         self.pnl += pnl
         self.first_exit_at = self.first_exit_at or at
         if self.still and self.exits >= FROZEN_EXITS:
-            self.frozen, self.live = True, False
+            self.frozen = True
 
     def same(self, at: datetime, equity: float) -> None:
         """A reading that equals the one before."""

@@ -18,7 +18,7 @@ import msgspec
 
 from triggers.equity import EquityCurve
 from triggers.following import Moment
-from triggers.records import Entry, Equity, Exit, Record, is_amount
+from triggers.records import Entry, Equity, Exit, Record
 from triggers.series import Series
 from triggers.verdict import Verdict
 
@@ -78,8 +78,9 @@ class SharpeRule:
         if not isinstance(record, Entry | Exit | Equity):
             return
         state, window = self._state, self._settings.window
+        exits = state.curve.exits
         state.curve.observe(record)
-        if isinstance(record, Exit) and is_amount(record.pnl):
+        if isinstance(record, Exit) and state.curve.exits > exits:
             state.pnl.put(record.at, record.pnl, window)
         elif isinstance(record, Equity) and not state.curve.reading_failed:
             state.readings.put(record.at, record.equity, window)
