@@ -8,7 +8,7 @@ the model: it may have missed its exchange. A new start of the bot clears what w
 
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,15 +17,20 @@ import msgspec
 
 from triggers.following import Moment
 from triggers.load_patterns import (
+    DAMAGE,
+    FRAME,
     LONGEST,
+    NAMES_MODEL,
     PATTERNS,
     PICKLE,
+    RETRIES,
+    WORDS,
     tells_dummy,
     tells_headline,
     tells_loaded,
     tells_loading,
 )
-from triggers.records import BotExited, BotStarted, GaveUp, LogLine, Record
+from triggers.records import BotExited, BotStarted, Entry, GaveUp, LogLine, Record
 from triggers.verdict import Verdict
 
 LOUD = frozenset({"WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"})
@@ -36,8 +41,10 @@ BY_PEOPLE = frozenset(code for number in _ENDED for code in (-number, 128 + numb
 SLACK = timedelta(seconds=1)
 """A process's start is known to the second only: what it logs in its first second may seem older."""
 
+LOADING_TAKES = timedelta(minutes=10)
+"""Bots that never say that a load has ended do not load for ever."""
+
 QUOTED = 200
-_WORDS_OF_INTEREST = re.compile(r"oad|ummy|model|agent|ensemble|checksum|pickl|magic", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class LoadErrorRule:
         return self._state.ever_loaded
 
     def observe(self, record: Record) -> None:
-        """Looks at log lines, and at starts and ends of the bot."""
+        """Looks at log lines, at starts and ends of the bot, and at entries: a bot that trades has loaded."""
         state = self._state
         if isinstance(record, LogLine):
             self._read(record)
@@ -101,6 +108,9 @@ class LoadErrorRule:
             self._start(record.at)
         elif isinstance(record, BotExited):
             state.exited_at, state.exit_code = record.at, record.code
+        elif isinstance(record, Entry):
+            if state.told_at is None or record.at > state.told_at:
+                state.loading, state.ever_loaded = False, True
         elif isinstance(record, GaveUp) and not state.ever_loaded:
             times = f"{record.restarts + 1} times in {record.minutes:.0f} min"
             state.gave_up = f"the bot exited {times} before it had loaded its model"
@@ -109,29 +119,40 @@ class LoadErrorRule:
         state, message = self._state, line.message
         if state.started_at is not None and line.at < state.started_at - SLACK:
             return
-        if self._ours and not _WORDS_OF_INTEREST.search(message):
-            return
-        if tells_loaded(message):
+        level, lower = line.level.upper(), message.lower()
+        if "load" not in lower:
+            pass  # nearly every line
+        elif tells_loaded(message):
             state.loading, state.loaded, state.ever_loaded, state.told_at = False, True, True, line.at
-        elif line.level.upper() not in LOUD and (tells_loading(message) or tells_headline(message)):
+        elif level not in LOUD and (tells_loading(message) or tells_headline(message)):
             state.loading, state.told_at = True, line.at
-        if (
-            state.error is None
-            and (said := next(self._errors(line.level.upper(), message), None)) is not None
-        ):
+        if state.error is None and (said := self._error(level, message, lower)) is not None:
             quote = said if len(said) <= QUOTED else said[: QUOTED - 1] + "…"
             state.error, state.error_at = f"the bot's log says: {line.level} {quote}", line.at
 
-    def _errors(self, level: str, message: str) -> Iterator[str]:
-        """Those lines of a message that tell of one."""
-        loud = level in LOUD
-        pickle = self._ours and loud and "cache" not in message.lower()
-        for whole in message.splitlines():
-            line = whole[:LONGEST].strip()
-            known = self._ours and tells_dummy(line)
-            searched = (loud or not self._ours) and any(pattern.search(line) for pattern in self._patterns)
-            if known or searched or (pickle and PICKLE.search(line)):
-                yield line
+    def _error(self, level: str, message: str, lower: str) -> str | None:
+        """The line of a message that tells of one."""
+        if not self._ours:
+            return next((line for line in _lines(message) if self._matches(line)), None)
+        loud = (
+            level in LOUD and any(word in lower for word in WORDS) and not RETRIES.search(message[:LONGEST])
+        )
+        if not loud and "dummy" not in lower:
+            return None
+        about_model = loud and "cache" not in lower
+        damage = about_model and NAMES_MODEL.search(message) is not None
+        lines = _lines(message)
+        for line in lines:
+            if tells_dummy(line) or (loud and self._matches(line)):
+                return line
+            if (about_model and PICKLE.search(line)) or (damage and DAMAGE.search(line)):
+                return line
+            if loud and len(lines) > 1 and FRAME.search(line):
+                return lines[-1]  # a traceback's last line tells the error
+        return None
+
+    def _matches(self, line: str) -> bool:
+        return any(pattern.search(line) for pattern in self._patterns)
 
     def _start(self, at: datetime) -> None:
         """Forgets what earlier processes said and did; a start that is told late clears nothing newer."""
@@ -166,6 +187,8 @@ class LoadErrorRule:
             return None
         if state.exit_code is None:
             return None  # not our child: a person may have stopped it; if it crashes, so will its restart
+        if state.told_at is not None and state.exited_at - state.told_at > LOADING_TAKES:
+            return None
         code = state.exit_code
         how = f" (killed by signal {-code})" if code < 0 else f" (exit code {code})"
         return f"the bot exited{how} while it was loading its model"
@@ -186,3 +209,7 @@ class LoadErrorRule:
     def notices(self) -> list[tuple[str, str]]:
         """None."""
         return []
+
+
+def _lines(message: str) -> list[str]:
+    return [text for line in message.splitlines() if (text := line[:LONGEST].strip())]

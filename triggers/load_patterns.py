@@ -42,10 +42,15 @@ _ABOUT = _any(
         "prices?",
     ),
 )
-_KIND = _any(
-    "models?", "agents?", "ensembles?", "classifiers?", "regressors?", "predictors?", "neural net(?:work)?s?"
+# Agents of other trades: monitoring, and the header of a request.
+_AGENT = (
+    "".join(rf"(?<!{word}[ -])" for word in ("user", "datadog", "relic", "sentry", "monitoring", "apm"))
+    + "agents?"
 )
-_NAME = rf"\b{_KIND}\b(?![ _-]?{_ABOUT}\b)"
+_KIND = _any(
+    "models?", _AGENT, "ensembles?", "classifiers?", "regressors?", "predictors?", "neural net(?:work)?s?"
+)
+_NAME = rf"\b{_KIND}\b(?![/\\]|[ _-]?{_ABOUT}\b)"
 _SUFFIX = _any("pkl", "pickle", "joblib", "onnx", "pth?", "h5", "keras", "safetensors", "zip", "bin")
 _FILE = rf"(?<![\w./\\-])[\w./\\:-]{{0,200}}(?:model|agent|ensemble)[\w./\\-]{{0,200}}\.{_SUFFIX}\b"
 _THING = rf"(?:{_NAME}|['\"]?{_FILE})"
@@ -58,39 +63,101 @@ _FAILED = _any("error", "failure", "failed", "exception", "problem") + r"(?: (?:
 _CANNOT = _any("failed to", "unable to", "could not", "couldn't", "cannot", "can't", "can not")
 _DIFFERS = _any("mismatch", "fail(?:ed|ure)", "invalid", "wrong", "differs")
 _DAMAGED = _any("not found", "missing", "corrupt(?:ed)?", "damaged", "truncated")
-_END = r"(?= ?(?:$|[:;,.!(-]|(?:at|in|on)\b))"
+_CACHE = r"(?:the |local )?(?:cache|memory)\b"
+_END = rf"(?= ?(?:$|[:;,.!(-]|(?:at|in|on)\b(?! {_CACHE})))"
 _NO_FEED = r"^(?!.*\b(?:order ?book|book|depth|message|download)\b)"
 _INSTEAD = _any("using", "falling back (?:on|to)", "fell back to", "fallback to")
 
 PATTERNS = (
     rf"\b{_FAILED} (?:{_LOADING} {_BEFORE}{_THING}|{_READING} {_BEFORE}{_ITS_FILE})",
     rf"\b{_CANNOT} (?:{_LOAD} {_BEFORE}{_THING}|{_READ} {_BEFORE}{_ITS_FILE})",
-    rf"{_THING} (?:file )?(?:could not|couldn't|cannot|can't) be (?:loaded|read|opened|unpickled|found)\b",
+    rf"\b(?:{_FAILED} initiali[sz]ing|{_CANNOT} initiali[sz]e) {_BEFORE}\b(?:models?|ensembles?|RL agents?)\b"
+    rf"(?![ _-]?{_ABOUT}\b)",
+    rf"{_THING} (?:file |[\w.-]{{1,40}} )?(?:could not|couldn't|cannot|can't) be "
+    r"(?:loaded|read|opened|unpickled|found)\b",
     rf"{_THING} (?:file )?(?:failed to load|load(?:ing)? (?:has )?failed|load(?:ing)? error|failed loading)\b",
     rf"{_THING} (?:file )?(?:is |was )?{_DAMAGED}\b{_END}",
     rf"\b(?:No such file or directory|FileNotFoundError)\b.*{_FILE}",
-    rf"{_NO_FEED}.*?\bchecksum\b.*?\b{_DIFFERS}\b.*{_NAME}",
+    rf"{_NO_FEED}.*?\bchecksum\b.*?\b{_DIFFERS}\b.*{_THING}",
     rf"{_NO_FEED}.*?{_NAME}.*?\bchecksum\b.*?\b{_DIFFERS}\b",
-    rf"\b{_INSTEAD} {_BEFORE}(?:untrained|random) (?:model|agent)\b",
+    rf"\b{_INSTEAD} {_BEFORE}(?:untrained|random) (?:RL )?(?:model|agent)\b",
+    # torch, ONNX, TensorFlow and Keras, XGBoost, LightGBM, CatBoost and safetensors say it in their own words.
+    r"\bloading state_dict for\b|\bPytorchStreamReader failed\b|\bWeights only load failed\b",
+    r"\bload model from .{1,300} failed\b|\bINVALID_PROTOBUF\b",
+    r"\bSavedModel file does not exist\b|\baccessible `\.keras` zip file\b",
+    r"\bXGBoostError\b.{0,300}(?:\bopening\b|header|corrupt)|\bModel file .{0,200}not available for reads\b",
+    r"\bIncorrect model file descriptor\b|\bSafetensorError\b",
 )
 """What could not be loaded, in WARNING, ERROR and CRITICAL lines. Case does not matter."""
 
+_LIBRARY = _any(
+    "joblib",
+    "torch",
+    "pickle",
+    "cloudpickle",
+    "dill",
+    "PPO",
+    "RecurrentPPO",
+    "A2C",
+    "DQN",
+    "SAC",
+    "TD3",
+    "DDPG",
+)
+FRAME = re.compile(
+    r"^File .{1,300}, in _*load_\w{0,20}(?:model|agent|ensemble)s?$"
+    rf"|(?:model|agent|ensemble)s? = .{{0,80}}\b(?:{_LIBRARY}\.load|load_model)\("
+)
+"""A line of a traceback that passes through the loading of a model."""
+
+RETRIES = re.compile(r"\b(?:retrying|will retry|will be retried|trying again|retry in \d)\b", re.IGNORECASE)
+"""Not the last word: the last attempt tells whether it failed."""
+
 PICKLE = re.compile(
-    r"\b(?:invalid load key|bad magic number|UnpicklingError|pickle data was truncated)\b", re.IGNORECASE
+    r"\b(?:invalid load key|bad magic number|UnpicklingError|pickle data was truncated|Ran out of input)\b",
+    re.IGNORECASE,
 )
 """What Python says of a damaged pickle, at the end of a traceback: a model's, unless the message is about a cache."""
+
+DAMAGE = re.compile(
+    r"\b(?:not a zip file|Unable to (?:synchronously )?open file \(|incompatible dtype|Can't get attribute)",
+    re.IGNORECASE,
+)
+"""What libraries say of any file that they cannot read: a model's, if the message names one."""
+
+NAMES_MODEL = re.compile(r"model|agent|ensemble", re.IGNORECASE)
+
+WORDS = (
+    *(
+        "load",
+        "dummy",
+        "model",
+        "agent",
+        "ensemble",
+        "classifier",
+        "regressor",
+        "predictor",
+        "network",
+        "checksum",
+    ),
+    *("pickl", "magic", "out of input", "pytorch", "boost", "protobuf", "keras", "safetensor"),
+)
+"""In lower case: one of these is in every message of a failure. Nearly every line has none and costs nothing."""
 
 _MADE = _any("initiali[sz]ing", "creating", "loading", r"replac\w+ (?:it )?(?:with|by)")
 _DUMMY = re.compile(
     r"\bdummy[ -](?:ML |RL )?(?:models?|agents?|ensembles?)\b"
-    rf"|\b(?:{_INSTEAD}|{_MADE}) (?:an? |the )?dummy(?:model|agent)?\b(?![_-])",
+    rf"|\b(?:{_INSTEAD}|{_MADE}) (?:an? |the )?dummy(?:model|agent)?\b(?![_-])"
+    r"(?! (?:variables?|columns?|data|features?)\b)",
     re.IGNORECASE,
 )
+# What could happen, and what is switched on for the case, has not happened.
+_WOULD = re.compile(r"\b(?:falls? back|would|could|may|fallback) (?:on |to )?(?:an? |the )?$", re.IGNORECASE)
 # Denied before it, in the same clause ("loaded, no dummy model"), or right after it ("dummy model: disabled").
 _NOT = _any(r"\b(?:no|not|never|without|disabl\w+|avoid\w*|instead of|rather than)", "n't")
 _DENIED = re.compile(rf"{_NOT}(?: \w+){{0,2}} $", re.IGNORECASE)
 _OFF = re.compile(
-    r"(?: \w+)?(?: ?[:=] ?| is | was )?(?:\b(?:false|off|none|no|not|disabled|unused|removed)\b|n't)",
+    r"(?: \w+)?(?: ?[:=] ?| is | was )?(?:\b(?:false|off|none|no|not|disabled|unused|removed|allowed|enabled)\b|n't)",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[,;:]|\. ")
@@ -130,7 +197,8 @@ def tells_dummy(line: str) -> bool:
     """Whether a line says that a dummy took a model's place."""
     for found in _DUMMY.finditer(line):
         clause = _CLAUSE.split(line[: found.start()])[-1]
-        if not _DENIED.search(clause) and not _OFF.match(line, found.end()):
+        denied = _DENIED.search(clause) or _OFF.match(line, found.end())
+        if not denied and not _WOULD.search(clause):
             return True
     return False
 

@@ -3,7 +3,17 @@ from datetime import timedelta
 import pytest
 
 from tests.triggers.story import MINUTE, START
-from triggers import BotExited, BotStarted, GaveUp, LoadErrorRule, LoadErrorSettings, LogLine, Record, Verdict
+from triggers import (
+    BotExited,
+    BotStarted,
+    Entry,
+    GaveUp,
+    LoadErrorRule,
+    LoadErrorSettings,
+    LogLine,
+    Record,
+    Verdict,
+)
 
 SECOND = timedelta(seconds=1)
 
@@ -156,6 +166,25 @@ class TestBotThatExits:
         verdict = judged(started(), line(LOADS), exited(code))
         assert verdict.state == "firing"
         assert verdict.reason == f"the bot exited{how} while it was loading its model"
+
+    def test_long_after_it_told_last_of_loading_does_not(self) -> None:
+        """Some bots never say that a load has ended."""
+        assert judged(started(), line(LOADS), exited(1, second=599)).state == "firing"
+        assert judged(started(), line(LOADS), exited(1, second=602)).state == "ok"
+
+    def test_after_it_has_traded_does_not(self) -> None:
+        traded: list[Record] = [started(), line(LOADS), Entry(START + 5 * SECOND)]
+        assert judged(*traded, exited(1, second=6)).state != "firing"
+        assert judged(*traded, GaveUp(START + MINUTE, 3, 10.0)).state != "firing"
+
+    def test_trades_from_before_it_loaded_prove_nothing(self) -> None:
+        records: list[Record] = [
+            started(),
+            line(LOADS, second=5),
+            Entry(START + 4 * SECOND),
+            exited(1, second=6),
+        ]
+        assert judged(*records).state == "firing"
 
     @pytest.mark.parametrize("code", [-15, -2, -1, 143, 130, 129, None])
     def test_because_it_was_told_to_or_nobody_knows_why_does_not(self, code: int | None) -> None:

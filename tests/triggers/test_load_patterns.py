@@ -1,10 +1,12 @@
 """Lines of real bots, and lines that only look like them."""
 
+import re
+
 import pytest
 
 from tests.triggers.test_load_error import judged, line
 from triggers import tells_loaded, tells_loading
-from triggers.load_patterns import tells_headline
+from triggers.load_patterns import PATTERNS, tells_headline
 
 FAILURES = [
     "Error loading model: invalid load key, '\\x00'.. Using dummy model.",
@@ -37,6 +39,59 @@ FAILURES = [
     "Model v2.1.0: checksum mismatch",
     "Falling back to untrained model",
     "Using a random agent",
+    "Using untrained RL agent",
+    "Model v2.1.0 could not be loaded, no predictions",
+    "Failed to initialize ensemble model: No module named 'lightgbm'",
+    "Checksum mismatch for models_saved/ensemble_v2.1.0.pkl",
+    "Model not found in models_saved, trading nothing",
+]
+
+LIBRARIES = [
+    # torch
+    "Error(s) in loading state_dict for ActorCritic:\n\tMissing key(s) in state_dict: policy.0.weight.",
+    "RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central directory",
+    "Weights only load failed. In PyTorch 2.6, we changed the default value of the `weights_only` argument",
+    # pickle, joblib, scikit-learn
+    "Error loading model: Ran out of input",
+    "EOFError: Ran out of input (./models_saved/ensemble_v2.1.0.pkl)",
+    "ValueError: node array from the pickle has an incompatible dtype (model ensemble_v2.1.0.pkl)",
+    "AttributeError: Can't get attribute 'Ensemble' on <module '__main__' from 'main.py'>",
+    # XGBoost, LightGBM, CatBoost
+    'xgboost.core.XGBoostError: [10:00:00] /src/io/local_filesys.cc:209: Check failed: Open "m.ubj": opening failed',
+    "lightgbm.basic.LightGBMError: Model file m.txt is not available for reads",
+    "_catboost.CatBoostError: catboost/libs/model/model.cpp:1185: Incorrect model file descriptor",
+    # ONNX
+    "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from net.onnx failed:Protobuf parsing failed.",
+    "[ONNXRuntimeError] : 3 : NO_SUCHFILE : Load model from net.onnx failed:File doesn't exist",
+    # TensorFlow, Keras, safetensors, stable-baselines
+    "OSError: SavedModel file does not exist at: net/{saved_model.pbtxt|saved_model.pb}",
+    "ValueError: File not found: n.keras. Please ensure the file is an accessible `.keras` zip file.",
+    "OSError: Unable to synchronously open file (file signature not found) (models_saved/ensemble.h5)",
+    "safetensors_rust.SafetensorError: Error while deserializing header: HeaderTooLarge",
+    "zipfile.BadZipFile: File is not a zip file: models_saved/rl_agent_v2.1.0.zip",
+]
+
+TRACEBACKS = [
+    (
+        "Traceback (most recent call last):\n"
+        '  File "/app/models/ensemble.py", line 44, in load\n    self.model = joblib.load(path)\n'
+        "ModuleNotFoundError: No module named 'sklearn'\n",
+        "ModuleNotFoundError: No module named 'sklearn'",
+    ),
+    (
+        'Traceback (most recent call last):\n  File "/app/main.py", line 12, in load_models\n    self._open(path)\n'
+        "PermissionError: [Errno 13] Permission denied",
+        "PermissionError: [Errno 13] Permission denied",
+    ),
+]
+
+HARMLESS_TRACEBACKS = [
+    'Traceback (most recent call last):\n  File "/app/models/ensemble.py", line 80, in predict\n'
+    "    return self.model.predict(x)\nTimeoutError",
+    'Traceback (most recent call last):\n  File "/app/models/ensemble.py", line 20, in configure\n'
+    "    self.model_config = yaml.load(file)\nyaml.scanner.ScannerError: mapping values are not allowed here",
+    'Traceback (most recent call last):\n  File "/app/data.py", line 9, in load_candles\n    rows = pickle.load(f)\n'
+    "EOFError",
 ]
 
 DUMMIES = [
@@ -83,12 +138,53 @@ HARMLESS = [
     "The dummy model is not used",
     "Using dummy_model=False",
     "Training random forest model",
+    "Using random forest model with 300 trees",
+    "Using ensemble model with 2 of 3 members",
+    "fallback to dummy model: enabled",
+    "If the file is missing the bot falls back to a dummy model",
+    "Creating dummy variables for 3 columns",
+    "dummy_model_path is set but not used",
+    "No longer using dummy agent, the trained one is back",
+    "Model not loaded yet",
+    "Model not found in cache, reading it from disk",
+    "Failed to load model, retrying in 5 s (attempt 1 of 3)",
+    "Model missing 2 of 40 features, filled with 0",
+    "Trying to unpickle estimator RandomForest from version 1.2 when using version 1.4 (model)",
+    "Model confidence 0.41 is low, no trade",
+    "Error loading models/config.yaml: bad indentation",
+    "Failed to load historical data",
+    "Failed to load markets: exchange is down",
+    "Could not load position state, starting flat",
+    "Could not load checkpoint, starting from scratch",
+    "Could not restore agent positions",
+    "Could not load New Relic agent",
+    "Failed to initialize Datadog agent",
+    "Error in trading loop: invalid load key in the candle cache",
+    "zipfile.BadZipFile: File is not a zip file: data/SOLUSDT-1m-2026-02.zip",
+    "[Errno 2] No such file or directory: 'logs/model_metrics.csv'",
+    "Kill switch: daily loss limit reached",
 ]
 
 
-@pytest.mark.parametrize("message", FAILURES)
+@pytest.mark.parametrize("message", [*FAILURES, *LIBRARIES])
 def test_a_failure_fires(message: str) -> None:
     assert judged(line(message, "ERROR")).state == "firing"
+
+
+def test_every_pattern_is_there_for_a_line() -> None:
+    for pattern in PATTERNS:
+        assert any(re.search(pattern, message, re.IGNORECASE) for message in [*FAILURES, *LIBRARIES]), pattern
+
+
+@pytest.mark.parametrize(("message", "end"), TRACEBACKS)
+def test_a_traceback_through_the_loading_of_a_model_fires_with_its_last_line(message: str, end: str) -> None:
+    verdict = judged(line(f"Start failed\n{message}", "CRITICAL"))
+    assert verdict.reason == f"the bot's log says: CRITICAL {end}"
+
+
+@pytest.mark.parametrize("message", HARMLESS_TRACEBACKS)
+def test_a_traceback_of_something_else_does_not_fire(message: str) -> None:
+    assert judged(line(f"Error in trading loop\n{message}", "ERROR")).state != "firing"
 
 
 @pytest.mark.parametrize("message", DUMMIES)
