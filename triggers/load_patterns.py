@@ -172,7 +172,7 @@ HEADLINE = re.compile(rf"\b(?:re)?loading {_BEFORE}(?:models|agents|ensembles)\b
 
 LOADED = re.compile(
     r"^(?!.*(?:\b(?:not|never|cannot|to|will|be|could|without)\b|n't)(?: \w+)? loaded\b)"
-    rf".*(?:{_NAME}[^.;]{{0,60}}\bloaded\b|\bloaded {_BEFORE}{_THING})",
+    rf".*(?:{_NAME}(?:[^.;]|\.(?=\S)){{0,60}}\bloaded\b|\bloaded {_BEFORE}{_THING})",  # a version has dots
     re.IGNORECASE,
 )
 """A load ended well: "Ensemble model loaded successfully"."""

@@ -214,6 +214,8 @@ def test_a_load_that_begins(message: str) -> None:
 @pytest.mark.parametrize(
     "message",
     [
+        "Ensemble model v2.0.0 loaded successfully",
+        "Model ensemble_v2.0.0.pkl loaded in 1.2 s",
         "Ensemble model loaded successfully",
         "RL agent loaded successfully",
         "Loaded ensemble model (v2.1.0)",
