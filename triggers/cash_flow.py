@@ -72,6 +72,8 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
     base: float | None = None
     """The newest flat one; `pending` are the exits that it does not show."""
     pending: list[Pending] = []
+    older: float = 0.0
+    """P&L of exits before those, when they are too many to be kept one by one."""
     blurred: bool = False
     """A position was open at `last`, so that it may hold P&L of exits to come."""
     unknown: bool = False
@@ -91,15 +93,14 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
         self.unread_pnl += pnl
         self.pending.append(Pending(at, pnl, certain=entered and live and self.base is not None))
         if len(self.pending) > MOST_PENDING:
-            oldest = self.pending.pop(0)
-            self.base = None if self.base is None else self.base + oldest.pnl
+            self.older += self.pending.pop(0).pnl
         if self.doubt is None or self.last is None:
             return None
         self.doubt.value += pnl
         self.doubt.pnl += 0.0 if entered else pnl
         explained = None if entered else self._explained(at, self.last)
         if explained is not None:
-            self.base, self.pending = self.last, []
+            self.base, self.pending, self.older = self.last, [], 0.0
         return explained
 
     def reading(self, at: datetime, equity: float, *, flat: bool) -> Flow | None:
@@ -112,14 +113,14 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
             if flow is not None:
                 self.pending = []
             elif self.base is not None and self.last is not None:
-                flow = self._judge(self.base, self.last, equity, tolerance)
+                flow = self._judge(self.base + self.older, self.last, equity, tolerance)
             if flow is not None and flow.kind != "explained":
                 self._doubt(at, flow)
             for pending in self.pending:
                 # The first reading of all is of the moment when bots begin to look: it is late by LAG at most.
                 pending.readings += TWO_READINGS if self.base is None else 1
                 pending.certain = False
-            self.base, self.unknown = equity, False
+            self.base, self.older, self.unknown = equity, 0.0, False
         self.last, self.blurred = equity, not flat
         self.unread, self.unread_pnl = 0, 0.0
         return flow
@@ -151,11 +152,16 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
             return Flow(equity / high, "deposit", high)
         return None  # explained; or the exits claim to have lost more than there is, and explain nothing
 
+    @property
+    def since_base(self) -> float:
+        """P&L that `base` does not show."""
+        return self.older + sum(pending.pnl for pending in self.pending)
+
     def by_exits(self, *, stuck: bool) -> float | None:
         """What the account must have come to since the last reading; `stuck`: since the readings stand still."""
         if self.last is None:
             return None
-        ledger = None if self.base is None else self.base + sum(pending.pnl for pending in self.pending)
+        ledger = None if self.base is None else self.base + self.since_base
         if ledger is not None and stuck:
             return ledger
         # What was read of an open position may be in its exit's P&L as well: it must not count twice.

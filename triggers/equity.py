@@ -115,7 +115,7 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
             self.following.same(at, equity)
         else:
             # Also a reading that stays where an open position had taken it: the exits' P&L is in it.
-            since_flat = None if base is None else (equity - base, sum(p.pnl for p in self.flows.pending))
+            since_flat = None if base is None else (equity - base, self.flows.since_base)
             self.following.moved(equity - self.reading, since_flat if flat else None)
 
     def _take_out(self, flow: Flow | None, equity: float = 0.0) -> None:

@@ -1,6 +1,7 @@
 """Logs that lie, lag and leave things out, told with real numbers: what counts as a loss all the same, and what not."""
 
 import math
+import random
 
 import pytest
 
@@ -265,6 +266,20 @@ class TestPaperAccount:
             story.wait().exits(pnl).reads(balance)
         assert story.state == "firing"
         assert drawdown(story) == pytest.approx(-pnl * exits / 2000)
+        assert kinds(story) == []
+
+    @pytest.mark.parametrize("entries", [True, False])
+    @pytest.mark.parametrize("minutes", [SECOND, 30])
+    def test_a_thousand_trades_up_and_down_prove_no_other(self, entries: bool, minutes: float) -> None:
+        story, chance, pnl, best = account().reads(2000), random.Random(7), 0.0, 0.0
+        for _ in range(1000):
+            gain = round(chance.gauss(-0.1, 5), 2)
+            pnl, best = pnl + gain, max(best, pnl + gain)
+            if entries:
+                story.enters()
+            story.wait(minutes).exits(gain).reads(2000)
+        assert "do not move" in story.verdict.reason
+        assert drawdown(story) == pytest.approx((best - pnl) / (2000 + best))
         assert kinds(story) == []
 
     def test_of_a_bot_that_trades_every_second_too(self) -> None:
