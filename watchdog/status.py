@@ -6,7 +6,7 @@ So the answer is true also while no daemon runs, and between two ticks.
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version as distribution_version
 from typing import Any
 
@@ -58,7 +58,7 @@ def look(settings: Settings) -> Status:
     journal = open_journal(settings)
     try:
         seen = _look(settings, journal)
-        outbox = _outbox(settings, journal)
+        outbox = _outbox(settings, journal, _steady_now(seen.tick))
     except (sqlite3.Error, NotifyError) as error:
         raise JournalError(f"{journal_path(settings)}: the journal cannot be read: {error}") from error
     finally:
@@ -157,12 +157,17 @@ def _target(settings: Settings, seen: _Seen) -> str | None:
     return known if known in candidates else None
 
 
-def _outbox(settings: Settings, journal: Journal | None) -> dict[str, Any]:
+def _steady_now(tick: dict[str, Any]) -> datetime:
+    """The time by the watchdog's own clock, which goes on evenly where the wall clock was stepped."""
+    return utc_now() - timedelta(seconds=tick.get("offset_s", 0.0))
+
+
+def _outbox(settings: Settings, journal: Journal | None, now: datetime) -> dict[str, Any]:
     if journal is None:
         return {"waiting": 0, "oldest_s": None}
     outbox = Outbox(journal_path(settings))
     try:
-        return {"waiting": outbox.waiting(), "oldest_s": outbox.oldest_s(utc_now())}
+        return {"waiting": outbox.waiting(), "oldest_s": outbox.oldest_s(now)}
     finally:
         outbox.close()
 
@@ -181,7 +186,7 @@ def _bad(settings: Settings, seen: _Seen, state: str) -> str | None:
     if seen.model.problem is not None:
         return seen.model.problem
     tick = seen.tick
-    late_s = (utc_now() - datetime.fromisoformat(tick["at"])).total_seconds() if tick else 0.0
+    late_s = (_steady_now(tick) - datetime.fromisoformat(tick["at"])).total_seconds() if tick else 0.0
     if state == "watching" and late_s > 6 * settings.poll_interval.total_seconds() + 60:
         return f"the last tick is {late_s:.0f} s old"
     return None

@@ -12,6 +12,7 @@ from typing import Any
 from triggers import Engine, GaveUp, Verdict
 from watchdog import keep_alive, messages
 from watchdog.bots.base import BotError
+from watchdog.bots.writers import told, writers
 from watchdog.collect import Collector
 from watchdog.conditions import Conditions
 from watchdog.decide import DAY, ONLY_ALERTS, Decision, Situation, decide
@@ -196,6 +197,10 @@ class Watch:
             return decision
         return await self._start_again(decision, now)
 
+    def _other_writers(self) -> str:
+        process = self._world.settings.bot.process
+        return "" if process is None else told(writers(self._world.settings.bot.log, process.directory))
+
     def _notice_deployment(self) -> None:
         """The first start in a deployment is no restart."""
         key = None if self._collector.deployment is None else self._collector.deployment.key
@@ -229,6 +234,14 @@ class Watch:
         if obstacle is not None:
             self._troubles["bot-down"] = (
                 f"the bot is down and is not started on {version}: {obstacle}",
+                "critical",
+            )
+            return decision
+        if others := self._other_writers():
+            self._troubles["bot-down"] = (
+                f"the bot is not found as it is configured, but another process in its folder writes its log "
+                f"({others}): it is not started, lest two of them trade. End that one, or set bot.process.command to "
+                f"the way in which it is run",
                 "critical",
             )
             return decision
@@ -338,6 +351,7 @@ class Watch:
             "sentence": sentence,
             "triggers": [v.as_dict() for v in self.verdicts],
             "rollback_target": self._collector.target,
+            "offset_s": self._world.clock.offset.total_seconds(),
         }
         try:
             with journal.writing():
