@@ -57,7 +57,7 @@ async def _one_incident(
     shown, next_tick_s = len(ended(journal, incident.id)), 0.0
     while incidents.current is incident and not parts.world.interrupts.handing_over:
         shown = show_steps(journal, incident.id, shown, out)
-        parts.orders.look()  # a HALT counts here, too
+        parts.orders.look(only=("halt",))  # the others wait for a daemon
         if incident.monitoring and time.monotonic() >= next_tick_s:
             if next_tick_s == 0.0:
                 rest = messages.span(parts.settings.rollback.monitor_for)

@@ -70,7 +70,10 @@ def load(file: Path | None, *, secrets: bool = True) -> Settings:
         path = config.find(file)
         settings, unset = (config.load(path), []) if secrets else load_without_secrets(path)
     except ConfigError as error:
-        fail(str(error), 2)
+        fail(
+            f"{error}\nA watchdog that runs keeps its old configuration; to stop the bot now: touch control/HALT",
+            2,
+        )
     if settings.bot.control != "process":
         kind = settings.bot.control
         fail(f"{path}: bot.control: {kind} is not in this version yet; only process is", 2)

@@ -25,6 +25,7 @@ class Conditions:
         """`current`: name -> (a sentence with the remedy, how bad). Names that are gone are told as over."""
         for name, (text, severity) in current.items():
             known = self._known.setdefault(name, {"since": now.isoformat(), "told": None})
+            known["text"] = text.splitlines()[0]
             lasts = now - datetime.fromisoformat(known["since"])
             if known["told"] is None:
                 if lasts >= PATIENCE.get(name, timedelta(0)):
@@ -35,10 +36,11 @@ class Conditions:
                 self._say(name, f"still so after {span(lasts)}: {text}", severity)
         for name in [name for name in self._known if name not in current]:
             known = self._known.pop(name)
-            if known["told"] is not None:
-                self._say(
-                    name, f"over after {span(now - datetime.fromisoformat(known['since']))}: {name}", "info"
-                )
+            if known["told"] is not None and not name.startswith(
+                "rule-"
+            ):  # what a rule led to is told by itself
+                lasted = span(now - datetime.fromisoformat(known["since"]))
+                self._say(name, f"over after {lasted}: {known.get('text', name)}", "info")
 
     def dump(self) -> dict[str, Any]:
         """What to keep."""

@@ -95,11 +95,12 @@ def in_short(verdict: Verdict) -> str | None:
     other rules goes without saying."""
     if verdict.name in {"load_error", "checksum"} or verdict.value is None:
         return f"{verdict.name} {verdict.state}" if verdict.state in {"firing", "pending"} else None
+    firing = " (firing)" if verdict.state == "firing" else ""
     if verdict.name == "drawdown":
-        return f"drawdown {verdict.value * 100:.1f} %"
+        return f"drawdown {verdict.value * 100:.1f} %{firing}"
     if verdict.name == "loss_streak":
-        return f"{verdict.value:.0f} loss{'' if verdict.value == 1 else 'es'} in a row"
-    return f"{verdict.name} {verdict.value:.2f}"
+        return f"{verdict.value:.0f} loss{'' if verdict.value == 1 else 'es'} in a row{firing}"
+    return f"{verdict.name} {verdict.value:.2f}{firing}"
 
 
 def how_it_ended(code: int | None, tail: list[str]) -> str:
@@ -130,6 +131,14 @@ def stopped(what: Stopped) -> str:
         else ""
     )
     return f"Bot stopped with {what.how} in {what.seconds:.1f} s (pid {pids}){after}{back}"
+
+
+def others_left(incident: Incident, who: str) -> str:
+    """The bot is stopped, and yet something goes on writing its log."""
+    return (
+        f"something in the bot's folder still writes the bot's log (incident {incident.id})\n"
+        f"It is not the bot as it is configured: {who}.\nIf it trades, end it: the watchdog does not know it."
+    )
 
 
 def switched(incident: Incident, checksum: str) -> str:

@@ -6,6 +6,7 @@ kill -9 in between leaves an unanswered order, which the next start obeys.
 
 import logging
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
@@ -42,14 +43,16 @@ class Orders:
             self._unfinished = True
             self._tell_trouble(str(error))
 
-    def look(self) -> None:
-        """One look at the control folder. A folder that others can write to is not obeyed. Raises nothing."""
+    def look(self, only: Collection[str] = ("halt", "rollback", "resume")) -> None:
+        """One look at the control folder, for these orders. A folder that others can write to is not obeyed. Raises
+        nothing."""
         try:
             self._control.inspect()
             if self._unfinished:
                 self.catch_up()
             for order in self._control.pending():
-                self.take(order)
+                if order.what in only:
+                    self.take(order)
             self._watch_pause()
         except (OrderError, OSError, sqlite3.Error) as error:
             self._unfinished = True

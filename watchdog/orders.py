@@ -184,6 +184,8 @@ def _parse(text: str) -> tuple[str | None, str, str | None]:
         body = json.loads(text)
     except (ValueError, RecursionError):
         body = None
+    if body is None and text.startswith("{"):
+        return None, "", text[:40]  # JSON that was cut off may have named a version: to be refused
     if not isinstance(body, dict):
         return None, body if isinstance(body, str) else text, None
     wanted = next((body[key] for key in TARGET_KEYS if body.get(key) not in (None, "")), None)
@@ -202,6 +204,8 @@ def in_words(text: str, known: Collection[str], current: str | None) -> str | No
     looks like a version and is unknown is one, too: to be refused, rather than passed over.
     """
     names = {version.lower(): version for version in known}
+    if current is not None and text.strip().lower() == current.lower():
+        return current  # nothing but that: to be refused, rather than left
     for word in (word.strip(".,:;\"'[](){}") for word in text.split()):
         named = names.get(word.lower())
         if named is not None and named != current:

@@ -28,6 +28,7 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
     for version, why in survey.passed_over.items() if to is None else ():
         say(out, f"{version} is passed over: {why}", "yellow")
     if target is None:
+        say(out, "a rollback would stop the bot and halt it, for there is nothing to go back to", "red")
         return say(out, messages.no_target(current), "red", 1)
     if refusal is not None:
         return say(out, refusal, "red", 1)

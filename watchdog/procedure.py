@@ -21,6 +21,7 @@ from typing import TypeVar
 from registry import ModelRegistry, RegistryError
 from watchdog import loading, messages, report
 from watchdog.bots.base import BotError, Running
+from watchdog.bots.writers import told, writers
 from watchdog.follow import end_of
 from watchdog.incident import Incident
 from watchdog.world import World
@@ -175,6 +176,10 @@ async def stop_bot(run: Run) -> Outcome:
     if stopped.how != "was not running":
         run.incident.facts.setdefault("stopped_at", world.now().isoformat())
     detail = messages.stopped(stopped)
+    process = world.settings.bot.process
+    others = [] if process is None else writers(world.settings.bot.log, process.directory)
+    if others:
+        run.tell("stop_bot, others", messages.others_left(run.incident, told(others)), "critical")
     run.tell("stop_bot", messages.step(run.incident, detail, messages.unseen_orders(world.settings)))
     return Done(detail)
 

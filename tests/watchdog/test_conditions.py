@@ -54,7 +54,7 @@ def test_its_end_is_told_with_how_long_it_took(conditions: Conditions, told: Tol
     conditions.update(START, TROUBLE)
     conditions.update(START + timedelta(minutes=12), {})
     conditions.update(START + timedelta(minutes=13), {})
-    assert told.texts[1:] == ["sol-perp: over after 12 min: artifact"]
+    assert told.texts[1:] == ["sol-perp: over after 12 min: a model file cannot be read; chmod it"]
     assert told.alerts[1].severity == "info"
 
 
@@ -78,7 +78,7 @@ def test_each_trouble_is_told_by_itself(conditions: Conditions, told: Told) -> N
     assert told.texts == [
         "sol-perp: a model file cannot be read; chmod it",
         "sol-perp: there is no target",
-        "sol-perp: over after 1 min: no-target",
+        "sol-perp: over after 1 min: there is no target",
     ]
 
 
@@ -91,4 +91,4 @@ def test_a_restart_tells_nothing_twice_and_forgets_no_end(
     again.update(START + timedelta(minutes=1), TROUBLE)
     assert len(told.alerts) == 1
     again.update(START + timedelta(minutes=2), {})
-    assert told.texts[1:] == ["sol-perp: over after 2 min: artifact"]
+    assert told.texts[1:] == ["sol-perp: over after 2 min: a model file cannot be read; chmod it"]
