@@ -141,20 +141,20 @@ def _model(settings: Settings, journal: Journal | None) -> _Model:
 def _target(settings: Settings, seen: _Seen) -> str | None:
     """The version a rollback would go to: as the last tick verified it, if the registry still says so.
 
-    Where no watchdog verifies it, it is verified here.
+    Where no watchdog verifies it, or none has since the current version changed, it is verified here.
     """
     incident = seen.incident
-    if incident is not None and incident.target is not None and not incident.monitoring:
+    if incident is not None and incident.target is not None and not incident.bot_is_back:
         return incident.target
     registry = ModelRegistry(settings.registry.path, links=settings.registry.links)
     try:
         if seen.daemon is None:
             return registry.target()
         candidates = registry.targets()
+        known: str | None = seen.tick.get("rollback_target")
+        return known if known is None or known in candidates else registry.target()
     except RegistryError:
         return None
-    known = seen.tick.get("rollback_target")
-    return known if known in candidates else None
 
 
 def _steady_now(tick: dict[str, Any]) -> datetime:
