@@ -5,6 +5,8 @@ Each test ends with a true cause, so that a watchdog that has gone blind does no
 
 import json
 import os
+import pickle
+import signal
 import subprocess
 import threading
 import time
@@ -343,6 +345,32 @@ def test_a_long_history(tmp_path: Path, make_house: MakeHouse) -> None:
     print(f"from the cause to v2.0.0: {time.monotonic() - began:.1f} s")
     house.wait_closed()
     house.assert_rolled_back("v2.1.0", "v2.0.0")
+
+
+def test_trades_count_only_against_the_version_that_made_them(tmp_path: Path, make_house: MakeHouse) -> None:
+    """A person promotes a new version in the middle of a losing streak, and the old one's last trades come late."""
+    bot = make_hostile(tmp_path / "bot")
+    house = make_house(bot)
+    started(house, bot)
+    trades = Trades(bot.trade_log)
+    trades.lose(9, pnl=-50.0)
+    house.wait_value("loss_streak", 9)
+    new = bot.model_file("v2.2.0")
+    new.write_bytes(pickle.dumps({"version": "v2.2.0"}))
+    house.registry.register_model(new, "v2.2.0", {})
+    house.registry.promote_model("v2.2.0", {"sharpe": 2.0})
+    for _ in range(12):
+        trades.line(type="exit", timestamp=trades.now(), pnl=-50.0, size=1.3, model_version="v2.1.0")
+    os.kill(house.bot_pid(), signal.SIGTERM)
+    house.wait(lambda: bot.loaded("v2.2.0"), "the bot is started on the new version")
+    trades.equity = 1000.0
+    trades.lose(9)
+    house.wait_value("loss_streak", 9)
+    house.ticks(2)
+    assert house.incidents() == [], house.story()
+    trades.lose(1)
+    house.wait_closed()
+    house.assert_rolled_back("v2.2.0", "v2.1.0")
 
 
 def test_old_errors_and_harmless_ones_in_the_bots_log(tmp_path: Path, make_house: MakeHouse) -> None:
