@@ -113,11 +113,14 @@ def test_a_child_does_not_inherit_the_lock(path: Path) -> None:
     """The bot outlives the watchdog: it must not hold its lock."""
     lock = Lock(path)
     lock.take()
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
-    lock.release()
-    assert Lock(path).holder() is None
-    child.kill()
-    child.wait()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False) as child:
+        lock.release()
+        deadline = time.monotonic() + 10  # the kernel closes it a moment after the new program has begun
+        while Lock(path).holder() is not None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        found = Lock(path).holder()
+        child.kill()
+    assert found is None
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(path: Path, tmp_path: Path) -> None:
