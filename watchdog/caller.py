@@ -61,6 +61,7 @@ def become_owner(state_dir: Path) -> str | None:
         return None
     if os.geteuid() != 0 or uid == 0:
         return None
+    caller = who()
     try:
         entry = pwd.getpwuid(uid)
         name, home, gid = entry.pw_name, entry.pw_dir, entry.pw_gid
@@ -76,5 +77,6 @@ def become_owner(state_dir: Path) -> str | None:
         os.setuid(uid)
     except PermissionError:
         return None
+    os.environ["SUDO_USER"] = os.environ.get("SUDO_USER") or caller  # an order is told with who gave it
     os.environ.update(HOME=home, USER=name, LOGNAME=name)
     return name

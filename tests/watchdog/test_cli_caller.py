@@ -144,9 +144,10 @@ def test_an_order_of_root_is_one_that_the_watchdogs_user_could_have_given(open_f
     for path in (yard.state, yard.control):
         path.mkdir(mode=0o700)
         os.chown(path, NOBODY, NOBODY)
-    said = yard.process("pause", "--reason", "a test")
+    said = yard.process("pause", "--reason", "a test", LOGNAME="root", SUDO_USER="")
     assert said.code == 0, said.err
     assert "acting as nobody" in said.err
     flag = yard.control / "PAUSE"
     assert flag.stat().st_uid == NOBODY
-    assert json.loads(flag.read_text())["reason"] == "a test"
+    order = json.loads(flag.read_text())
+    assert (order["reason"], order["by"]) == ("a test", "root as nobody")
