@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from watchdog.collect import Collector
 from watchdog.incident import Incident
 from watchdog.incidents import Incidents
 from watchdog.interrupts import HandOver, Interrupts
+from watchdog.journal import Journal
 from watchdog.obey import Orders
 from watchdog.orders import ControlFolder
 from watchdog.rules import build_engine
@@ -57,6 +60,15 @@ def settings_in(top: Path, changes: Mapping[str, Any] | None = None) -> Settings
     return config.load(path, {})
 
 
+@cache
+def empty_journal() -> bytes:
+    """The file of a journal in which nothing is written yet: made once, for making it waits for the disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "watchdog.db"
+        Journal(path).close()
+        return path.read_bytes()
+
+
 class House:
     """One bot with its registry, log and journal in `top`; `wake` is a new process of the watchdog on them."""
 
@@ -69,6 +81,8 @@ class House:
         top.mkdir(parents=True, exist_ok=True)
         self.top = top
         self.settings = settings_in(top, changes)
+        self.settings.state_dir.mkdir()
+        (self.settings.state_dir / "watchdog.db").write_bytes(empty_journal())
         self.switch, self.faults = Switch(), Faults()
         self.machine = ManualClock(self.switch, START - timedelta(days=10))
         self.models = self.settings.registry.path
@@ -126,7 +140,6 @@ class House:
             self.models, self.settings.registry.links, now=lambda: self.machine.wall, lock_timeout_s=0.2
         )
         registry.switch = self.switch
-        self.settings.state_dir.mkdir(exist_ok=True)
         clock = self.machine.clock()
         return World(
             settings=self.settings,

@@ -319,12 +319,12 @@ async def test_a_look_for_orders_that_raises_is_told_with_its_error_and_orders_a
 ) -> None:
     look, failing = rig.house.orders.look, iter([True])
 
-    def fail_once() -> None:
+    def fail_once(*args: Any) -> None:
         if rig.watch.ticks and next(failing, False):
             raise ZeroDivisionError
-        look()
+        look(*args)
 
-    rig.house.orders.look = fail_once  # type: ignore[method-assign]
+    rig.house.orders.look = fail_once  # type: ignore[method-assign,assignment]
     async with rig.running():
         await until(lambda: rig.watch.ended)
         rig.house.flag("HALT")

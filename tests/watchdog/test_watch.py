@@ -268,16 +268,18 @@ async def test_an_action_of_halt_halts(build: Build) -> None:
     assert incident.reason.endswith("(the rule's action is halt)")
 
 
-async def test_a_rule_that_only_alerts_is_told_when_it_begins_and_ends(build: Build) -> None:
+async def test_a_rule_that_only_alerts_is_told_each_time_that_it_begins(build: Build) -> None:
     house = living(build, triggers={**TRIGGERS, "loss_streak": {"at_least": 3, "action": "alert"}})
     trades(house, "loss", "loss", "loss")
     await tick(house, 3)
     assert house.incidents.current is None
     trades(house, "win")
     await tick(house, 2)
-    begun, over = told_about(house, "rule-loss_streak")
-    assert "Nothing was done: the rule only alerts." in begun
-    assert over.startswith("sol-perp: over after")
+    trades(house, "loss", "loss", "loss")
+    await tick(house, 2)
+    first, second = told_about(house, "rule-loss_streak")
+    assert "Nothing was done: the rule only alerts." in first
+    assert "Nothing was done: the rule only alerts." in second
 
 
 async def test_a_rule_that_only_alerts_is_not_told_as_over_because_another_fires(build: Build) -> None:
