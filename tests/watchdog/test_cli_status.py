@@ -221,6 +221,9 @@ def test_a_target_that_the_last_tick_verified_is_taken_while_it_is_one(yard: Yar
         assert body(yard.cli("status", "--json"))["rollback_target"] == "v1.9.0"
     yard.tick(rollback_target="v0.0.1")
     with yard.daemon():
+        assert body(yard.cli("status", "--json"))["rollback_target"] == "v2.0.0"
+    yard.tick(rollback_target=None)
+    with yard.daemon():
         assert body(yard.cli("status", "--json"))["rollback_target"] is None
 
 
