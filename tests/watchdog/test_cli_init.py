@@ -175,6 +175,8 @@ def test_what_the_watchdog_left_behind_is_not_taken_for_the_bots(tmp_path: Path)
 
 def test_names_that_cannot_be_written_down_are_passed_over(tmp_path: Path) -> None:
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/bot-\xff.log"))).write_text("")
+    (tmp_path / "a folder\n").mkdir()
+    (tmp_path / "a folder\n" / "bot.log").write_text("")
     (tmp_path / "two\nlines.log").write_text("")
     (tmp_path / 'quo"ted: bot.log').write_text("")
     assert written(tmp_path).bot.log == tmp_path / 'quo"ted: bot.log'

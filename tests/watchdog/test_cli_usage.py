@@ -115,13 +115,16 @@ def test_the_configuration_beside_one_is_found(yard: Yard, monkeypatch: pytest.M
 
 # -- outputs that end early
 
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+"""What was not written by the end is written by the interpreter's own last flush."""
+
 
 @pytest.mark.parametrize("command", [("status", "--json"), ("check",), ("incidents", "--json"), ("status",)])
 def test_a_reader_that_goes_away_is_no_error_worth_a_word(yard: Yard, command: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        yard.command(*command), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30
+        yard.command(*command), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30, env=BUFFERED
     )
     os.close(writing)
     assert (done.returncode in (0, 1), done.stderr) == (True, "")
@@ -130,7 +133,7 @@ def test_a_reader_that_goes_away_is_no_error_worth_a_word(yard: Yard, command: t
 def test_a_full_disk_is_said(yard: Yard) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            yard.command("status", "--json"), stdout=full, stderr=subprocess.PIPE, text=True
+            yard.command("status", "--json"), stdout=full, stderr=subprocess.PIPE, text=True, env=BUFFERED
         )
     assert done.returncode == 1
     assert done.stderr == "output: No space left on device\n"
