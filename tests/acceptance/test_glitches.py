@@ -316,11 +316,11 @@ def test_a_long_history(tmp_path: Path, make_house: MakeHouse) -> None:
         trades.trade(-1.0, now - timedelta(days=40, minutes=-number))
     block = bot.trade_log.read_bytes()
     with bot.trade_log.open("wb") as file:
-        for _ in range((100 if THOROUGH else 30) * (1 << 20) // len(block)):
+        for _ in range((100 if THOROUGH else 20) * (1 << 20) // len(block)):
             file.write(block)
     line = b"2026-03-01 10:00:00,101 - bot.trading_bot - INFO - Opened LONG 1.3000 at 150.2000, confidence 0.71\n"
     with bot.log.open("wb") as file:
-        for _ in range(100 if THOROUGH else 15):
+        for _ in range(100 if THOROUGH else 10):
             file.write(line * ((1 << 20) // len(line)))
     trades.equity = 2000.0
     trades.lose(9)
