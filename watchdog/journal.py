@@ -95,7 +95,9 @@ class Journal:
         self._known: dict[str, str | None] = {}
         try:
             if read_only and not path.exists():
-                raise NoJournalError(f"{path}: no journal yet: the watchdog has never run with this state_dir")
+                raise NoJournalError(
+                    f"{path}: no journal yet: the watchdog has never run with this state_dir"
+                )
             self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             if read_only:
