@@ -416,10 +416,19 @@ class House:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+        quiet = 0
+        while quiet < 2:  # a bot that was being started when its daemon was killed gets its folder only now
+            quiet = 0 if self._end_what_is_left() else quiet + 1
+            time.sleep(0.05)
+
+    def _end_what_is_left(self) -> bool:
+        found = False
         for left in psutil.process_iter():
             with suppress(psutil.Error):
                 if left.pid != os.getpid() and Path(left.cwd()).is_relative_to(self.top):
+                    found = found or left.status() != psutil.STATUS_ZOMBIE
                     left.kill()
+        return found
 
 
 class Sampler:
