@@ -9,6 +9,7 @@ from config import Settings
 from registry import ModelRegistry, RegistryError
 from watchdog.assemble import make_bot
 from watchdog.bot_log import BotLogParser
+from watchdog.bots.base import look_at
 from watchdog.bots.matching import locate
 from watchdog.finding import Finding, is_missing
 from watchdog.follow import Follower
@@ -45,7 +46,7 @@ def bot_process(settings: Settings) -> Iterator[Finding]:
         if is_missing(process.directory / script):
             mend = "set bot.process.command, or bot.process.directory"
             yield Finding("bot command", "bad", f"{process.directory / script} is not there", mend)
-    found = make_bot(settings, None).find()
+    found = look_at(make_bot(settings, None))
     if len(found) > 1:
         pids = ", ".join(str(bot.pid) for bot in found)
         yield Finding("bot process", "bad", f"{len(found)} bots run at once: pids {pids}", "end all but one")
@@ -145,6 +146,6 @@ def _unread(what: str, settings: Settings, trouble: str, key: str) -> Finding:
     mend = f"set {key}, or the rights of the file and its folders"
     if what == "trade log" and is_missing(settings.trade_log.path):
         return Finding(what, "note", trouble, f"right if the bot has not traded yet; else set {key}")
-    if what == "bot log" and is_missing(settings.bot.log) and not make_bot(settings, None).find():
+    if what == "bot log" and is_missing(settings.bot.log) and not look_at(make_bot(settings, None)):
         return Finding(what, "note", trouble, f"right if the bot has never run; else set {key}")
     return Finding(what, "bad", trouble, mend)

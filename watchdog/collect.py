@@ -31,7 +31,7 @@ from triggers import (
 )
 from watchdog import messages
 from watchdog.bot_log import BotLogParser
-from watchdog.bots.base import BotControl, Running
+from watchdog.bots.base import BotControl, BotError, Running
 from watchdog.bots.starter import who_started
 from watchdog.clock import LIVE, Clock
 from watchdog.follow import Follower
@@ -90,6 +90,8 @@ class Collector:
         self.deployment: Deployment | None = None
         self.versions: frozenset[str] = frozenset()
         self.running: list[Running] = []
+        self.bot_unknown = False
+        """Its owner did not answer: `running` is of the last time it did."""
         self._known: tuple[int, int] | None = None
         self._known_running: Running | None = None
         self.exited: Running | None = None
@@ -101,7 +103,7 @@ class Collector:
     async def collect(self) -> None:
         """Reads what is new and feeds it to the rules. Raises nothing that the inputs could cause."""
         self._look_at_registry()
-        records: list[Record] = list(self._look_at_bot())
+        records = await self._look_at_bot()
         if self.deployment is not None and self._trades is not None and self._log is not None:
             await self._read_log(self._log, sorted(records, key=attrgetter("at")))
             async for record in self._trades.read(self.deployment.version, self.versions, live=self._live):
@@ -254,9 +256,20 @@ class Collector:
 
     # -- the bot
 
-    def _look_at_bot(self) -> Iterable[Record]:
+    async def _look_at_bot(self) -> list[Record]:
+        try:
+            found = await self._bot.find()
+        except BotError as error:  # it may be up or down: until that is known, nothing is done about it
+            self.bot_unknown = True
+            self.troubles["bot-unknown"] = f"whether the bot runs cannot be known: {error}"
+            return []
+        self.bot_unknown, self.running = False, found
+        self.troubles.pop("bot-unknown", None)
+        self._trouble("bot-owner", self._bot.trouble)
+        return list(self._changes())
+
+    def _changes(self) -> Iterable[Record]:
         now = self._clock.now()
-        self.running = self._bot.find()
         main = self.running[0] if self.running else None
         known = None if main is None else (main.pid, main.started_ticks)
         self._trouble("two-bots", self._two_bots())

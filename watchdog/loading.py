@@ -47,10 +47,10 @@ class Watcher:
         self._follower = Follower(world.settings.bot.log, Place.restore(place) if place else None)
         self._parser = BotLogParser(world.settings.bot.tz)
 
-    def look(self) -> tuple[str, str]:
+    async def look(self) -> tuple[str, str]:
         """The proof's state now; a bot that ended is as wrong as one that loaded the wrong version."""
         world = self._world
-        alive = self._is_alive()
+        alive = await self._is_alive()
         lines: list[LogLine] = []
         while True:
             lines += self._parser.feed(self._follower.read())
@@ -60,13 +60,14 @@ class Watcher:
             self._proof.observe(line, world.now())
         state, why = self._proof.state(world.now())
         if not alive and state != "wrong":
-            return "wrong", messages.ended(world.bot.exit_code(self._running), world.bot.output_tail(3))
+            code, trouble = world.bot.exit_code(self._running), world.bot.trouble
+            return "wrong", messages.ended(code, world.bot.output_tail(3), trouble)
         return state, why
 
-    def _is_alive(self) -> bool:
+    async def _is_alive(self) -> bool:
         """Whether the process that was started runs. One that ended well and left another in its place (it put itself
         into the background) is followed there."""
-        found = self._world.bot.find()
+        found = await self._world.bot.find()
         if any((b.pid, b.started_ticks) == (self._running.pid, self._running.started_ticks) for b in found):
             return True
         if not found or self._world.bot.exit_code(self._running) not in (0, None):

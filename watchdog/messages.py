@@ -8,7 +8,8 @@ from typing import Literal
 
 from config import Settings
 from triggers import Verdict
-from watchdog.bots.base import Stopped
+from watchdog.bots.base import Running, Stopped
+from watchdog.bots.starter import who_started
 from watchdog.decide import Decision
 from watchdog.incident import Incident
 
@@ -133,6 +134,15 @@ def stopped(what: Stopped) -> str:
     return f"Bot stopped with {what.how} in {what.seconds:.1f} s (pid {pids}){after}{back}"
 
 
+def brought_back(incident: Incident, found: Running) -> str:
+    """Something started the bot while a rollback keeps it down."""
+    return (
+        f"something started the bot in the middle of the rollback (incident {incident.id})\n"
+        f"It runs as pid {found.pid} (`{found.command}`), started by {who_started(found.pid)}. It is stopped again and "
+        f"its orders are looked after once more.\nAsked of you: find out what did, and keep it from doing so."
+    )
+
+
 def others_left(incident: Incident, who: str) -> str:
     """The bot is stopped, and yet something goes on writing its log."""
     return (
@@ -156,9 +166,10 @@ def restarted(incident: Incident, proof: str, monitor_for: timedelta, now: datet
     )
 
 
-def ended(code: int | None, tail: list[str]) -> str:
-    """A bot that ended while it should prove itself."""
-    return f"the bot ended{how_it_ended(code, tail)} before it had proved what it loaded"
+def ended(code: int | None, tail: list[str], trouble: str | None = None) -> str:
+    """A bot that ended while it should prove itself; `trouble`: what its owner says of it."""
+    owner = f"; {trouble}" if trouble else ""
+    return f"the bot ended{how_it_ended(code, tail)} before it had proved what it loaded{owner}"
 
 
 def one_older(incident: Incident, why: str) -> str:

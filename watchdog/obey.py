@@ -168,6 +168,7 @@ class Orders:
         with self._world.journal.writing():
             self._world.keep("halted", None)
             self._world.keep("paused", None)
+            self._world.keep("start_asked", order.who)  # an owner that was told to stop it does not start it
             if halted is not None:
                 self._collector.new_deployment_now()
             self._world.journal.answer(number, "obeyed")

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from registry import ModelRegistry, RegistryError
 from watchdog import loading, messages, report
-from watchdog.bots.base import BotError, Running
+from watchdog.bots.base import BotError, EndedAtOnceError, Running
 from watchdog.bots.writers import told, writers
 from watchdog.follow import end_of
 from watchdog.incident import Incident
@@ -29,6 +29,8 @@ from watchdog.world import World
 log = logging.getLogger(__name__)
 
 SWITCH_AGAIN = 3
+MOST_BROUGHT_BACK = 5
+"""How often in one incident, before the rollback is given up for a halt."""
 
 T = TypeVar("T")
 
@@ -160,6 +162,7 @@ async def hold_down(run: Run) -> Outcome:
             "incident": incident.id,
         },
     )
+    run.world.keep("start_asked", None)
     run.tell("hold_down", messages.halting(incident), "critical")
     return Done("the halt is in force")
 
@@ -189,6 +192,7 @@ async def settle_orders(run: Run) -> Outcome:
 
     Proves: nothing; people are asked to look (with the step before). Leaves behind: orders and positions as they are.
     """
+    run.incident.facts["settled"] = run.incident.facts.get("brought_back", 0)
     return Done(messages.unseen_orders(run.world.settings))
 
 
@@ -277,14 +281,19 @@ async def start_bot(run: Run) -> Outcome:
     if problem is not None:
         return OlderVersion(problem)
     world.interrupts.look()  # hashing may have taken long: no start after a halt was asked for
+    back = await _brought_back(run)
+    if back is not None:
+        return back
     try:
         running = await _started_or_found(run)
+    except EndedAtOnceError as error:
+        return OlderVersion(str(error))
     except BotError as error:
         return Halt(f"the bot could not be started, which no other version would mend: {error}")
     proof = loading.Watcher(world, incident, running)
     until = world.clock.monotonic() + world.settings.bot.stays_up_for.total_seconds()
     while world.clock.monotonic() < until:
-        state, why = proof.look()
+        state, why = await proof.look()
         if state == "wrong":
             return OlderVersion(why)
         await run.wait(LOOK_S)
@@ -302,19 +311,32 @@ def _switched_back(run: Run) -> Outcome:
     return Done(f"{what}; switching once more", skip_to="roll_back")
 
 
+async def _brought_back(run: Run) -> Outcome | None:
+    """A bot that runs though this step has not started it, or that was stopped again by a tick meanwhile: what it
+    left on the exchange is looked after before the start."""
+    facts = run.incident.facts
+    if not facts.get("starting") and (found := await run.world.bot.find()):
+        run.world.brought_back(run.incident, found[0])
+    times = facts.get("brought_back", 0)
+    if times > MOST_BROUGHT_BACK:
+        return Halt(
+            f"something starts the stopped bot again and again, {times} times until now; end whatever does"
+        )
+    if times > facts.get("settled", 0):
+        return Done("the bot was brought back meanwhile; it is stopped once more", skip_to="stop_bot")
+    return None
+
+
 async def _started_or_found(run: Run) -> Running:
     """The bot that this step started, also when the watchdog died right after it had."""
     world, incident = run.world, run.incident
-    found = world.bot.find()
-    if found and incident.facts.get("starting"):
+    if incident.facts.get("starting") and (found := await world.bot.find()):
         run.note(pid=found[0].pid)
         world.remember_bot()
         return found[0]
-    if found:
-        await world.bot.stop(world.settings.bot.stop_timeout.total_seconds())
     run.note(starting=True, log_place=end_of(world.settings.bot.log).dump())
     world.before_start()
-    running = await world.bot.start()
+    running = await world.bot.start(run.wait)
     world.remember_bot()
     world.after_start(running)
     run.note(pid=running.pid)
@@ -328,13 +350,13 @@ async def confirm_loaded(run: Run) -> Outcome:
     start_bot.
     """
     world, incident = run.world, run.incident
-    found = world.bot.find()
+    found = await world.bot.find()
     if not found:
         return OlderVersion("the bot ended before it had proved what it loaded")
     proof = loading.Watcher(world, incident, found[0])
     until = world.clock.monotonic() + world.settings.bot.start_timeout.total_seconds()
     while True:
-        state, why = proof.look()
+        state, why = await proof.look()
         if state == "proven":
             run.note(monitor_from=world.now().isoformat())
             run.tell(
@@ -364,7 +386,7 @@ async def monitor(run: Run) -> Outcome:
             run.tell("monitor", messages.outlived(incident, other), "warning")
             return Done(f"{other} was made current meanwhile")
         await run.wait(min(rest.total_seconds(), 1.0))
-    while not world.bot.find():  # paused, say: it is not closed as good while nothing runs
+    while not await world.bot.find():  # paused, say: it is not closed as good while nothing runs
         await run.wait(1.0)
     return Done(f"nothing fired for {messages.span(world.settings.rollback.monitor_for)}")
 

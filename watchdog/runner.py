@@ -19,7 +19,9 @@ ATTEMPTS = 2
 WITHOUT_JOURNAL = frozenset({"hold_down", "stop_bot", "settle_orders"})
 """A bot can always be stopped; what comes after needs the journal."""
 
-WITH_HANDS = frozenset({"stop_bot", "settle_orders", "roll_back", "start_bot"})
+WITH_HANDS = frozenset({"stop_bot", "roll_back", "start_bot"})
+"""While these run, no tick stops or starts the bot. Settling may take long: who brings the bot back meanwhile is
+noticed."""
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before a step that was stuck is tried again; the last one repeats."""

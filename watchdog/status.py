@@ -14,7 +14,7 @@ from config import Settings
 from notifier import NotifyError, Outbox
 from registry import ModelRegistry, RegistryError
 from watchdog.assemble import journal_path, locks, make_bot
-from watchdog.bots.base import Running
+from watchdog.bots.base import BotError, Running, look_at
 from watchdog.clock import utc_now
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError
@@ -50,6 +50,8 @@ class _Seen:
     paused: bool
     daemon: int | None
     running: Sequence[Running]
+    unknown: str | None
+    """Why nobody can tell whether it runs, or None."""
     model: _Model
 
 
@@ -70,7 +72,7 @@ def look(settings: Settings) -> Status:
         "sentence": _sentence(seen, state),
         "bot": {
             "name": settings.bot.name,
-            "running": bool(running),
+            "running": None if seen.unknown else bool(running),
             "pid": running[0].pid if running else None,
         },
         "model": {"version": seen.model.version, "deployed_at": seen.model.deployed_at},
@@ -85,13 +87,20 @@ def look(settings: Settings) -> Status:
 
 
 def _look(settings: Settings, journal: Journal | None) -> _Seen:
+    running: Sequence[Running] = ()
+    unknown = None
+    try:
+        running = look_at(make_bot(settings, journal))
+    except BotError as error:
+        unknown = f"whether the bot runs cannot be known: {error}"
     return _Seen(
         tick=(journal and journal.get("tick")) or {},
         halted=journal.get("halted") if journal else None,
         incident=journal.open_one() if journal else None,
         paused=ControlFolder(settings.control_dir).paused() is not None,
         daemon=locks(settings)[0].holder(),
-        running=make_bot(settings, journal).find(),
+        running=running,
+        unknown=unknown,
         model=_model(settings, journal),
     )
 
@@ -181,6 +190,8 @@ def _bad(settings: Settings, seen: _Seen, state: str) -> str | None:
     if len(seen.running) > 1:
         pids = ", ".join(str(bot.pid) for bot in seen.running)
         return f"{len(seen.running)} bots run at once (pids {pids}): end all but one"
+    if seen.unknown:
+        return seen.unknown
     if not seen.running and state in {"watching", "monitoring"}:
         return "the bot is not running"
     if seen.model.problem is not None:

@@ -37,6 +37,7 @@ class Watch:
         self._troubles: dict[str, tuple[str, Severity]] = {}
         self._gave_up: str | None = None
         self._started_once = False
+        self._down_since: datetime | None = None
         self._key: str | None = None
         self.verdicts: list[Verdict] = []
 
@@ -181,21 +182,47 @@ class Watch:
             return decision
         if world.hands.locked():
             return decision
-        if world.halted:
+        if self._collector.bot_unknown:
+            return decision
+        if world.halted or self._kept_down():
             await self._hold_down()
             return decision
         if self._incidents.busy:
             return decision
         self._notice_deployment()
         if self._collector.running:
-            self._started_once = True
+            self._started_once, self._down_since = True, None
             return decision
         if decision.kind in {"rollback", "halt"} or self._collector.deployment is None:
             return decision
         if self._control.paused() is not None:
             self._troubles["bot-down"] = ("the bot is down; paused, so it is not started", "critical")
             return decision
+        if world.bot.supervised and world.journal.get("start_asked") is None:
+            self._left_to_owner(now)
+            return decision
         return await self._start_again(decision, now)
+
+    def _left_to_owner(self, now: datetime) -> None:
+        """Units and containers are brought back by their own restart policy, or by nobody: then people are paged."""
+        self._down_since = self._down_since or now
+        limit = self._world.settings.bot.start_timeout
+        if now - self._down_since > limit:
+            owner = f" ({self._world.bot.trouble})" if self._world.bot.trouble else ""
+            self._troubles["bot-down"] = (
+                f"the bot has been down for more than {messages.span(limit)} and its own restart policy did not bring "
+                f"it back{owner}: start it yourself, or `model-watchdog halt` if it is meant to be down",
+                "critical",
+            )
+
+    def _kept_down(self) -> bool:
+        """The rollback has stopped the bot and not yet started it."""
+        incident = self._incidents.current
+        return (
+            incident is not None
+            and incident.plan == "rollback"
+            and incident.step in {"settle_orders", "roll_back"}
+        )
 
     def _other_writers(self) -> str:
         process = self._world.settings.bot.process
@@ -209,18 +236,28 @@ class Watch:
 
     async def _hold_down(self) -> None:
         incident = self._incidents.current
-        if not self._collector.running or (incident is not None and incident.step != "close"):
-            return  # the procedure is stopping it; closing may take as long as a disk is full
+        if not self._collector.running or (
+            incident is not None and incident.step in {"hold_down", "stop_bot"}
+        ):
+            return  # the procedure is stopping it; settling and closing may take long
         async with self._world.hands:
-            found = self._collector.running[0]
+            if not (self._world.halted or self._kept_down()):
+                return  # it went on meanwhile
             try:
+                found = next(iter(await self._world.bot.find()), None)
+                if found is None:
+                    return  # what was seen before the procedure stopped it
+                if incident is not None and incident.plan == "rollback":
+                    self._world.brought_back(incident, found)
                 stopped = await self._world.bot.stop(self._world.settings.bot.stop_timeout.total_seconds())
             except BotError as error:
                 self._troubles["brought-back"] = (
-                    f"somebody starts the halted bot again and again: {error}",
+                    f"something starts the stopped bot again and again: {error}",
                     "critical",
                 )
                 return
+            if not self._world.halted:
+                return  # told with the incident
             self._world.teller.tell(
                 "brought-back",
                 f"somebody started the halted bot (pid {found.pid}, {found.command}); {messages.stopped(stopped)}\n"
@@ -280,6 +317,7 @@ class Watch:
             return
         world.remember_bot()
         world.after_start(running)
+        world.keep("start_asked", None)
         self._started_once = True
         count = (
             f", restart {len(restarts)} of {world.settings.bot.max_restarts} in 10 min" if restarts else ""

@@ -10,8 +10,10 @@ from typing import Any
 
 from config import Settings
 from registry import ModelRegistry
+from watchdog import messages
 from watchdog.bots.base import BotControl, Running
 from watchdog.clock import Clock
+from watchdog.incident import Incident
 from watchdog.interrupts import Interrupts
 from watchdog.journal import Journal
 from watchdog.tell import Teller
@@ -71,6 +73,14 @@ class World:
         found: dict[str, Any] | None
         found = self._unsaved["halted"] if "halted" in self._unsaved else self.journal.get("halted")
         return found
+
+    def brought_back(self, incident: Incident, found: Running) -> None:
+        """The bot runs though this incident keeps it down: it is told, and counted. Stopping it is the caller's."""
+        times = incident.facts.get("brought_back", 0) + 1
+        incident.facts["brought_back"] = times
+        self.teller.step(
+            incident, f"brought back {times}", messages.brought_back(incident, found), "critical"
+        )
 
     def remember_bot(self) -> None:
         """Keeps which process is the bot, so that the next start of the watchdog finds it again."""

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from notifier import Alert
 from registry import ModelRegistry
-from watchdog.bots.base import BotError, Running, Stopped
+from watchdog.bots.base import BotError, EndedAtOnceError, Running, Stopped, Wait
 from watchdog.clock import Clock
 from watchdog.journal import Journal
 
@@ -133,6 +133,12 @@ class FakeBot:
     def __init__(self, machine: ManualClock, registry: Path, log: Path) -> None:
         self._machine, self._folder, self._log_path = machine, registry, log
         self.loads: dict[str, Loads] = {}
+        self.supervised = False
+        self.trouble: str | None = None
+        self.silent = 0
+        """So many looks get no answer from its owner."""
+        self.ends_at_once = 0
+        """So many starts end before a process is seen."""
         self.ignores_stop = 0
         """So many stops fail."""
         self.cannot_start = 0
@@ -152,7 +158,10 @@ class FakeBot:
 
     # -- BotControl
 
-    def find(self) -> list[Running]:
+    async def find(self) -> list[Running]:
+        if self.silent > 0:
+            self.silent -= 1
+            raise BotError("the owner does not answer; see whether it runs")
         return list(self.processes)
 
     async def stop(self, timeout_s: float) -> Stopped:
@@ -172,9 +181,12 @@ class FakeBot:
             return Stopped((), "was not running", 0.0, None)
         return Stopped(pids, "SIGTERM", 0.3, self.brought_back_by)
 
-    async def start(self) -> Running:
+    async def start(self, wait: Wait | None = None) -> Running:
         self._machine.switch.point("bot.start")
-        await self._machine.sleep(0.1)
+        await (wait or self._machine.sleep)(0.1)
+        if self.ends_at_once > 0:
+            self.ends_at_once -= 1
+            raise EndedAtOnceError("it ended at once, exit code 203")
         if self.cannot_start > 0:
             self.cannot_start -= 1
             raise BotError("python: no such program; mend bot.process.command")

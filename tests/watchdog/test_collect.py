@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -530,6 +529,6 @@ async def test_there_is_evidence_before_anything_was_seen(house: House) -> None:
     assert (evidence["version"], evidence["last_trades"]) == (None, [])
 
 
-def test_the_fake_bot_is_a_bot(house: House) -> None:
-    assert isinstance(house.bot.find()[0], Running)
-    assert Path(house.settings.bot.log).exists()
+async def test_the_fake_bot_is_a_bot(house: House) -> None:
+    assert isinstance((await house.bot.find())[0], Running)
+    assert house.settings.bot.log.is_file()

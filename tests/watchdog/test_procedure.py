@@ -442,9 +442,46 @@ async def test_the_last_words_of_a_bot_that_ended_are_told(house: House) -> None
 async def test_a_bot_that_somebody_started_meanwhile_is_stopped_first(house: House) -> None:
     found = await switched(house)
     theirs = house.bot.begin(by_hand=True)
-    assert isinstance(await procedure.start_bot(found), Done)
-    assert house.bot.stops == 1
-    assert house.bot.pid != theirs.pid
+    outcome = await procedure.start_bot(found)
+    assert isinstance(outcome, Done)
+    assert outcome.skip_to == "stop_bot"  # and its orders are looked after again
+    assert house.told.said(
+        f"something started the bot in the middle of the rollback (incident {found.incident.id})"
+    )
+    assert house.told.said(f"pid {theirs.pid}")
+
+
+async def test_a_bot_that_was_brought_back_is_stopped_and_settled_and_then_the_rollback_goes_on(
+    house: House,
+) -> None:
+    found = await switched(house)
+    found.incident.step = "start_bot"
+    house.bot.begin(by_hand=True)
+    await house.work(found.incident)
+    steps = [step for step, _ in house.steps(found.incident)]
+    assert steps[:6] == ["start_bot", "stop_bot", "settle_orders", "roll_back", "start_bot", "confirm_loaded"]
+    assert [start.version for start in house.bot.starts] == ["v2.0.0"]
+
+
+async def test_something_that_brings_the_bot_back_again_and_again_ends_in_a_halt(house: House) -> None:
+    found = await switched(house)
+    for _ in range(procedure.MOST_BROUGHT_BACK):
+        house.bot.begin(by_hand=True)
+        assert isinstance(await procedure.start_bot(found), Done)
+        await procedure.stop_bot(found)
+        await procedure.settle_orders(found)
+    house.bot.begin(by_hand=True)
+    assert isinstance(await procedure.start_bot(found), Halt)
+
+
+async def test_a_bot_that_ended_before_a_process_was_seen_means_one_version_further_back(
+    house: House,
+) -> None:
+    found = await switched(house)
+    house.bot.ends_at_once = 1
+    outcome = await procedure.start_bot(found)
+    assert isinstance(outcome, OlderVersion)
+    assert "exit code 203" in outcome.why
 
 
 async def test_a_bot_that_this_step_had_started_before_a_crash_is_not_started_again(house: House) -> None:

@@ -553,6 +553,60 @@ async def test_a_halted_bot_is_held_down_also_while_the_halt_cannot_be_closed(ho
     await house.finish()
 
 
+async def test_a_bot_that_is_brought_back_while_a_rollback_settles_orders_is_stopped_within_one_poll(
+    house: House,
+) -> None:
+    await tick(house)
+    incident = house.open()
+    incident.step, house.incidents.current = "settle_orders", incident
+    await tick(house)
+    assert house.bot.pid is None
+    theirs = house.bot.begin(by_hand=True)
+    await tick(house)
+    assert house.bot.pid is None
+    assert house.told.said(f"It runs as pid {theirs.pid}")
+    assert incident.facts["brought_back"] == 2  # the one that ran before this test's incident, and theirs
+
+
+async def test_an_owner_that_does_not_answer_is_never_taken_for_a_bot_that_is_down(house: House) -> None:
+    await tick(house)
+    house.bot.silent = 3
+    await tick(house, 3)
+    assert len(house.bot.starts) <= 1
+    assert house.told.said("whether the bot runs cannot be known")
+
+
+async def test_a_supervised_bot_that_is_down_is_left_to_its_owner_and_paged_after_start_timeout(
+    house: House,
+) -> None:
+    house.bot.supervised, house.bot.trouble = True, "systemd gave up: start-limit-hit"
+    house.bot.die(1)
+    await tick(house, 2)
+    assert house.bot.pid is None
+    limit_s = house.settings.bot.start_timeout.total_seconds()
+    await tick(house, int(limit_s / 10) + 1)
+    assert house.bot.pid is None
+    assert house.told.said("start-limit-hit): start it yourself")
+
+
+async def test_a_supervised_bot_is_started_after_a_halt_was_ended_by_a_person(house: House) -> None:
+    house.bot.supervised = True
+    house.bot.begin(by_hand=True)
+    await tick(house)
+    house.incidents.halt("looks wrong", "alice", automatic=False)
+    await house.finish()
+    await tick(house)
+    assert house.bot.pid is None
+    house.flag("RESUME")
+    house.look()
+    await tick(house)
+    pid = house.bot.pid
+    assert pid is not None
+    house.bot.die(1)
+    await tick(house, 3)
+    assert house.bot.pid is None  # only once: from here on its owner looks after it
+
+
 async def test_while_hands_are_on_the_bot_nobody_else_looks_after_it(house: House) -> None:
     await tick(house)
     house.bot.die(1)

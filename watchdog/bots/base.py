@@ -3,18 +3,27 @@
 The procedure holds one lock around stop, roll back and start; a control needs no lock of its own.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from watchdog.bots import proc
 
+Wait = Callable[[float], Awaitable[None]]
+"""Waits so many seconds; may raise to say that something more urgent is asked for."""
+
 
 class BotError(Exception):
-    """The bot could not be stopped or started.
+    """The bot could not be looked at, stopped or started.
 
     The text says what is left (pid and command), what brings it back, and what mends it.
     """
+
+
+class EndedAtOnceError(BotError):
+    """The bot was started as it should be, and ended by itself before it could be seen: its own fault."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,22 @@ class BotControl(Protocol):
         """The value of `bot.control` that selects this one."""
         ...
 
-    def find(self) -> list[Running]:
-        """Look afresh: every root process of the bot that is alive, the main one first. [] = it is down."""
+    @property
+    def supervised(self) -> bool:
+        """Whether it has an owner (systemd, a container engine) that restarts it by a policy of its own."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """What the owner said, at the last `find`, that is neither up nor simply down: a crash loop, a failed
+        unit. A sentence for people, without what mends it; None = nothing odd."""
+        ...
+
+    async def find(self) -> list[Running]:
+        """Look afresh: every root process of the bot that is alive, the main one first. [] = it is down.
+
+        BotError when that cannot be known (an owner that does not answer): never taken for down.
+        """
         ...
 
     async def stop(self, timeout_s: float) -> Stopped:
@@ -69,8 +92,12 @@ class BotControl(Protocol):
         """
         ...
 
-    async def start(self) -> Running:
-        """Start the bot. BotError when one runs already, or when it cannot be executed (with the remedy)."""
+    async def start(self, wait: Wait = asyncio.sleep) -> Running:
+        """Start the bot, and wait with `wait` until it has a process.
+
+        EndedAtOnceError when it had none for long enough to be seen; BotError when one runs already, or when it
+        cannot be executed at all (with the remedy).
+        """
         ...
 
     def exit_code(self, bot: Running) -> int | None:
@@ -88,3 +115,12 @@ class BotControl(Protocol):
     def trim_output(self) -> None:
         """Keeps what the bot wrote to its standard output from filling the disk; to be called now and then."""
         ...
+
+
+def look_at(bot: BotControl) -> list[Running]:
+    """`find`, for a command that has no event loop."""
+    return asyncio.run(_found(bot))
+
+
+async def _found(bot: BotControl) -> list[Running]:
+    return await bot.find()

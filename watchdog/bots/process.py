@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from watchdog.bots import proc
-from watchdog.bots.base import BotError, Running, Stopped
+from watchdog.bots.base import BotError, Running, Stopped, Wait
 from watchdog.bots.launch import MARK, Child, bot_environment, launch
 from watchdog.bots.matching import same_command
 from watchdog.bots.output import BotOutput
@@ -34,6 +34,8 @@ class ProcessBot:
     """
 
     kind = "process"
+    supervised = False
+    trouble = None
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class ProcessBot:
         self._monotonic = monotonic
         self._kill_wait_s = kill_wait_s
 
-    def find(self) -> list[Running]:
+    async def find(self) -> list[Running]:
         """Every root process of the bot, the main one first; [] = it is down.
 
         Workers that outlived a main process which crashed are not the bot: `start` and `stop` end them.
@@ -69,7 +71,7 @@ class ProcessBot:
         """What to persist so that the bot is found again after a restart of the watchdog; None = down."""
         return (*self._known, self._boot_id) if self._known else None
 
-    async def start(self) -> Running:
+    async def start(self, wait: Wait = asyncio.sleep) -> Running:  # noqa: ARG002 - it has a process at once
         """Start the bot in a session of its own, so that it outlives the watchdog.
 
         A program that ends right after its start is no error here: `find` and `exit_code` tell.

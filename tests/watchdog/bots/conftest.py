@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from watchdog.bots.base import BotControl
 from watchdog.bots.process import ProcessBot, Remembered
 
 OURS = "MODEL_WATCHDOG_TEST_RUN"
@@ -42,6 +43,13 @@ async def until(true: Callable[[], object], seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come true in time"
+        await asyncio.sleep(0.01)
+
+
+async def down(bot: BotControl, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while await bot.find():
+        assert time.monotonic() < end, "it did not end in time"
         await asyncio.sleep(0.01)
 
 

@@ -39,7 +39,7 @@ async def test_a_bot_that_is_brought_back_once_is_stopped_again_and_told(zoo: Zo
     assert stopped.brought_back_by.startswith(f"sh (pid {loop}: ")
     assert (stopped.pids, stopped.how) == ((first, second), "SIGTERM")
     assert 0.5 < stopped.seconds < 3
-    assert bot.find() == []
+    assert (await bot.find()) == []
     assert alive(loop)
 
 
@@ -59,4 +59,4 @@ async def test_a_bot_that_was_down_and_is_brought_back_at_that_moment_is_stopped
     assert stopped.brought_back_by is not None
     assert "bot.py; true" in stopped.brought_back_by
     assert (list(stopped.pids), stopped.how) == (pids, "SIGTERM")
-    assert bot.find() == []
+    assert (await bot.find()) == []

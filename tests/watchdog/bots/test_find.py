@@ -2,7 +2,7 @@ import os
 import signal
 import sys
 
-from tests.watchdog.bots.conftest import Zoo, alive, until
+from tests.watchdog.bots.conftest import Zoo, alive, down, until
 from watchdog.bots import proc
 from watchdog.bots.process import ProcessBot
 
@@ -13,7 +13,7 @@ async def test_a_bot_that_a_person_started_is_adopted(zoo: Zoo) -> None:
     zoo.script("bot.py", SIMPLE)
     pid = zoo.run(sys.executable, "-u", "./bot.py")
     await zoo.pid("bot")
-    [found] = zoo.bot("python", "bot.py").find()
+    [found] = await zoo.bot("python", "bot.py").find()
     assert (found.pid, found.adopted) == (pid, True)
     assert found.command.endswith("-u ./bot.py")
 
@@ -24,7 +24,7 @@ async def test_the_same_command_in_another_folder_is_another_bot(zoo: Zoo) -> No
     other.mkdir()
     zoo.run(sys.executable, str(path), cwd=other)
     await until((other / "bot.pid").exists)
-    assert zoo.bot().find() == []
+    assert (await zoo.bot().find()) == []
 
 
 async def test_a_bot_is_found_again_by_what_was_remembered(zoo: Zoo) -> None:
@@ -34,7 +34,7 @@ async def test_a_bot_is_found_again_by_what_was_remembered(zoo: Zoo) -> None:
     remembered = bot.remember()
     assert remembered == (started.pid, started.started_ticks, proc.boot_id())
     again = ProcessBot(["something", "else"], zoo.folder, zoo.folder / "o", "other identity", remembered)
-    [found] = again.find()
+    [found] = await again.find()
     assert (found.pid, found.started_ticks) == (started.pid, started.started_ticks)
 
 
@@ -44,9 +44,12 @@ async def test_the_bot_that_was_remembered_comes_before_another_one(zoo: Zoo) ->
     first = await zoo.pid("bot")
     zoo.run()
     second = await zoo.pid("bot")
-    assert [found.pid for found in zoo.bot().find()] == [first, second]
+    assert [found.pid for found in await zoo.bot().find()] == [first, second]
     ticks = getattr(proc.stat(second), "started_ticks", 0)
-    assert [f.pid for f in zoo.bot(remembered=(second, ticks, proc.boot_id())).find()] == [second, first]
+    assert [f.pid for f in await zoo.bot(remembered=(second, ticks, proc.boot_id())).find()] == [
+        second,
+        first,
+    ]
 
 
 async def test_a_pid_that_went_to_another_process_is_not_the_bot(zoo: Zoo) -> None:
@@ -58,7 +61,7 @@ async def test_a_pid_that_went_to_another_process_is_not_the_bot(zoo: Zoo) -> No
         (stranger, found.started_ticks, "another boot"),
     ):
         bot = zoo.bot(remembered=remembered)
-        assert bot.find() == []
+        assert (await bot.find()) == []
         assert bot.remember() is None
         assert (await zoo.bot(remembered=remembered).stop(5)).how == "was not running"
     assert alive(stranger)
@@ -70,7 +73,7 @@ async def test_workers_with_the_same_command_line_are_not_listed(zoo: Zoo) -> No
         bot = zoo.bot()
         pid = zoo.run() if start_by_hand else (await bot.start()).pid
         await zoo.pid("bot")
-        assert [found.pid for found in bot.find()] == [pid]
+        assert [found.pid for found in await bot.find()] == [pid]
         zoo.clean()
 
 
@@ -80,7 +83,7 @@ async def test_a_bot_that_replaces_itself_keeps_its_place(zoo: Zoo) -> None:
     bot = zoo.bot()
     started = await bot.start()
     assert await zoo.pid("second") == started.pid
-    [found] = bot.find()
+    [found] = await bot.find()
     assert (found.pid, found.started_ticks, found.adopted) == (started.pid, started.started_ticks, False)
     assert found.command.endswith("second.py")
 
@@ -100,12 +103,12 @@ async def test_a_bot_that_puts_itself_into_the_background_is_followed(zoo: Zoo) 
     started = await bot.start()
     pid = await zoo.pid("daemon")
     await until(lambda: bot.exit_code(started) == 0)
-    [found] = bot.find()
+    [found] = await bot.find()
     assert (found.pid, found.adopted) == (pid, False)
     remembered = bot.remember()
     assert remembered is not None
     assert remembered[0] == pid
-    assert [again.pid for again in zoo.bot(remembered=remembered).find()] == [pid]
+    assert [again.pid for again in await zoo.bot(remembered=remembered).find()] == [pid]
 
 
 async def test_workers_of_a_bot_that_crashed_are_not_the_bot_and_end_with_the_next_start(zoo: Zoo) -> None:
@@ -125,12 +128,14 @@ async def test_workers_of_a_bot_that_crashed_are_not_the_bot_and_end_with_the_ne
     worker = await zoo.pid("worker")
     await zoo.pid("bot")
     os.kill(first.pid, signal.SIGKILL)
-    await until(lambda: bot.find() == [])
+    await down(bot)
     assert alive(worker)
-    assert [found.pid for found in zoo.bot().find()] == [worker]  # who does not know of the crash is careful
+    assert [found.pid for found in await zoo.bot().find()] == [
+        worker
+    ]  # who does not know of the crash is careful
     second = await bot.start()
     assert not alive(worker)
-    assert [found.pid for found in bot.find()] == [second.pid]
+    assert [found.pid for found in await bot.find()] == [second.pid]
 
 
 async def test_a_bot_whose_main_thread_alone_has_ended_is_up(zoo: Zoo) -> None:
@@ -145,18 +150,18 @@ async def test_a_bot_whose_main_thread_alone_has_ended_is_up(zoo: Zoo) -> None:
     bot = zoo.bot()
     started = await bot.start()
     await until(lambda: (s := proc.stat(started.pid)) is not None and s.state == "Z")
-    assert [found.pid for found in bot.find()] == [started.pid]
+    assert [found.pid for found in await bot.find()] == [started.pid]
     assert (await bot.stop(5)).how == "SIGTERM"
     assert proc.stat(started.pid) is None
 
 
-def test_the_watchdog_and_what_it_runs_under_are_never_the_bot(zoo: Zoo) -> None:
+async def test_the_watchdog_and_what_it_runs_under_are_never_the_bot(zoo: Zoo) -> None:
     me, parent = proc.stat(os.getpid()), proc.stat(os.getppid())
     assert me is not None
     assert parent is not None
     for found in (me, parent):
         remembered = (found.pid, found.started_ticks, proc.boot_id())
-        assert zoo.bot(remembered=remembered).find() == []
+        assert (await zoo.bot(remembered=remembered).find()) == []
 
 
 async def test_a_bot_of_which_only_a_worker_is_left_is_still_there(zoo: Zoo) -> None:
@@ -165,9 +170,9 @@ async def test_a_bot_of_which_only_a_worker_is_left_is_still_there(zoo: Zoo) -> 
     pid = zoo.run()
     await zoo.pid("bot")
     bot = zoo.bot()
-    assert [found.pid for found in bot.find()] == [pid]
+    assert [found.pid for found in await bot.find()] == [pid]
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not alive(pid))
-    [worker] = bot.find()
+    [worker] = await bot.find()
     assert worker.pid != pid
     assert (await bot.stop(5)).pids == (worker.pid,)

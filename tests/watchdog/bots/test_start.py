@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.watchdog.bots.conftest import Zoo, alive, until
+from tests.watchdog.bots.conftest import Zoo, alive, down, until
 from watchdog.bots import proc
 from watchdog.bots.base import BotControl, BotError
 from watchdog.bots.launch import Child, bot_environment
@@ -25,7 +25,7 @@ async def test_the_bot_runs_in_its_folder_and_in_a_session_of_its_own(zoo: Zoo) 
     assert os.readlink(f"/proc/{started.pid}/fd/0") == "/dev/null"  # noqa: PTH115
     assert (control.kind, started.adopted) == ("process", False)
     assert started.command == f"{sys.executable} bot.py"
-    assert control.find() == [started]
+    assert (await control.find()) == [started]
 
 
 async def test_only_the_three_standard_descriptors_reach_the_bot(zoo: Zoo) -> None:
@@ -41,7 +41,7 @@ async def test_output_and_exit_code_tell_how_a_bot_ended_at_once(zoo: Zoo) -> No
     zoo.script("bot.py", "print('no model', flush=True); raise SystemExit('cannot go on')")
     bot = zoo.bot()
     started = await bot.start()
-    await until(lambda: bot.find() == [])
+    await down(bot)
     assert bot.exit_code(started) == 1
     assert bot.output_tail() == ["no model", "cannot go on"]
     assert bot.output_tail(1) == ["cannot go on"]
@@ -125,7 +125,7 @@ async def test_a_program_that_cannot_be_executed_is_said_with_the_remedy(
     bot = zoo.bot(command)
     with pytest.raises(BotError, match=says):
         await bot.start()
-    assert bot.find() == []
+    assert (await bot.find()) == []
     assert bot.remember() is None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.watchdog.bots.conftest import Zoo, alive, until
+from tests.watchdog.bots.conftest import Zoo, alive, down, until
 from watchdog.bots.base import BotError
 
 # Writes 'flat' a while after SIGTERM, with the help of a worker if there is one.
@@ -32,7 +32,7 @@ async def test_a_bot_that_traps_sigterm_has_the_time_to_flatten(zoo: Zoo) -> Non
     assert (zoo.folder / "flat").read_text() == "yes"
     assert (stopped.pids, stopped.how, stopped.brought_back_by) == ((started.pid,), "SIGTERM", None)
     assert 0.3 <= stopped.seconds < 3
-    assert bot.find() == []
+    assert (await bot.find()) == []
     assert bot.remember() is None
     assert bot.exit_code(started) == 0
 
@@ -137,7 +137,7 @@ async def test_a_daemon_that_left_session_and_parent_is_found_by_its_mark(zoo: Z
     bot = zoo.bot()
     started = await bot.start()
     daemon, _ = await zoo.pid("daemon"), await zoo.pid("bot")
-    assert [found.pid for found in bot.find()] == [started.pid, daemon]
+    assert [found.pid for found in await bot.find()] == [started.pid, daemon]
     stopped = await bot.stop(10)
     assert stopped.pids == (started.pid, daemon)
     assert not alive(daemon)
@@ -234,7 +234,7 @@ async def test_a_bot_behind_a_shell_script_has_the_time_to_flatten(zoo: Zoo) -> 
     bot = zoo.bot("./run.sh")
     shell = await bot.start()
     inner = await zoo.pid("bot")
-    assert [found.pid for found in bot.find()] == [shell.pid]
+    assert [found.pid for found in await bot.find()] == [shell.pid]
     stopped = await bot.stop(10)
     assert (zoo.folder / "flat").read_text() == "yes"
     assert (set(stopped.pids), stopped.how) == ({shell.pid, inner}, "SIGTERM")
@@ -339,11 +339,11 @@ async def test_a_process_that_survives_sigkill_is_said_with_its_state(zoo: Zoo) 
             BotError, match=rf"pid {started.pid} \(`.* bot\.py`\) is still there .* in state D .*/stack"
         ):
             await bot.stop(0.1)
-        assert [found.pid for found in bot.find()] == [started.pid]
+        assert [found.pid for found in await bot.find()] == [started.pid]
         with pytest.raises(BotError, match="already runs"):
             await bot.start()
     finally:
         (ice / "freezer.state").write_text("THAWED")
-        await until(lambda: bot.find() == [])
+        await down(bot)
         ice.rmdir()
     assert (await bot.stop(1)).how == "was not running"

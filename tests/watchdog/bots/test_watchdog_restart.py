@@ -24,7 +24,7 @@ bot = ProcessBot(command, Path.cwd(), Path("output.log"), identity, tuple(rememb
 async def main():
     if order == "start":
         await bot.start()
-    found = [(r.pid, r.started_ticks, r.adopted) for r in bot.find()]
+    found = [(r.pid, r.started_ticks, r.adopted) for r in await bot.find()]
     stopped = await bot.stop(5) if order == "stop" else None
     print(json.dumps([found, bot.remember(), stopped and [stopped.pids, stopped.how]]), flush=True)
     if order == "start":
