@@ -1,0 +1,3 @@
+from tests.machines.systemd import machine
+
+__all__ = ["machine"]
