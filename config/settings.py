@@ -26,7 +26,7 @@ from config.texts import (
     UnitName,
     Url,
 )
-from config.units import Amount, Count, CountFromOne, Duration, Flag, Number, Positive, Share, WholeHours
+from config.units import Amount, Count, CountFromOne, Duration, Flag, Number, Positive, Share, Weeks, WholeHours
 
 CONTROLS = ("process", "compose", "systemd")
 Action = Literal["rollback", "halt", "alert"]
@@ -231,6 +231,7 @@ class Settings(Section):
     )
     state_dir: FilePath = default("state", "Journal and outbox (SQLite), incident reports.")
     control_dir: FilePath = default("control", "Flag files: ROLLBACK, PAUSE, HALT, RESUME.")
+    retention: Weeks = default("90d", "How long closed incidents, obeyed orders and sent alerts are kept.")
     mode: Literal["act", "observe"] = default("act", "observe: tell what would be done, and do nothing.")
 
     _path: Path = PrivateAttr(default=Path("watchdog.yaml"))

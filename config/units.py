@@ -57,6 +57,12 @@ def _whole_hours(value: timedelta) -> timedelta:
     return value
 
 
+def _a_week_or_longer(value: timedelta) -> timedelta:
+    if value < timedelta(days=7):
+        raise ValueError("must be at least 7d: the counters of a day and the last incidents are needed")
+    return value
+
+
 def _number_from_variable(value: object) -> object:
     """A number that came through `${NAME}` arrives as text; any other text stays one and is refused."""
     if isinstance(value, FromVariable) and _NUMBER.fullmatch(value):
@@ -84,6 +90,10 @@ Positive = Annotated[
 """Longer than zero."""
 WholeHours = Annotated[timedelta, BeforeValidator(duration), AfterValidator(_whole_hours), _DURATION_SCHEMA]
 """2h, 3h, ..."""
+Weeks = Annotated[
+    timedelta, BeforeValidator(duration), AfterValidator(_a_week_or_longer), _DURATION_SCHEMA
+]
+"""7d or longer."""
 Share = Annotated[float, BeforeValidator(share), _SHARE_SCHEMA]
 """A fraction between 0 and 1, both excluded."""
 
