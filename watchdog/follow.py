@@ -124,8 +124,9 @@ class Follower:
             lines = self._take(data, ended, last=False)
             self.caught_up = ended
             return lines
-        if reached.offset and reached.fits(following):
-            # The same text: a copy that copytruncate has not yet truncated, an editor's, a restored one.
+        if (self._at.offset or b"\n" in data) and reached.fits(following):
+            # The same text: a copy that copytruncate has not yet truncated, an editor's, a restored one. Half a line
+            # alone is no proof of that: logs begin alike.
             lines = self._take(data, ended, last=False)
             self._go_on_with(following, self._at)
             return lines
@@ -173,6 +174,8 @@ class Follower:
 
     def _undisturbed(self, file: LogFile, data: bytes, at_path: bool) -> bool:
         """Whether `file` is still what was read so far, and nothing unread was put aside from it before `data`."""
+        if self._scan is not self._at and file.may_change and not self._scan.fits(file):
+            return False  # it was truncated in the midst of a line that is too long
         if self._at.offset:
             return not file.may_change or self._at.fits(file)
         # No line was read of it that it could be known by: then it must be the first that is not read yet.

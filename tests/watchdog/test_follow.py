@@ -52,6 +52,15 @@ def test_a_folder_that_is_not_there_yet_is_told_and_then_read(tmp_path: Path) ->
     assert drain(follower) == lines
 
 
+def test_a_file_that_is_cut_off_inside_a_line_that_is_too_long_is_read_anew(log: RotatingLog) -> None:
+    follower = Follower(log.path, max_line_bytes=1000, batch_bytes=1000)
+    log.write("y" * 5000)
+    assert drain(follower) == []
+    os.truncate(log.path, 10)
+    lines = log.append(2)
+    assert drain(follower) == ["y" * 10 + lines[0], lines[1]]
+
+
 def test_a_line_that_is_too_long_is_skipped_and_counted(log: RotatingLog) -> None:
     follower = Follower(log.path, max_line_bytes=1000, batch_bytes=1000)
     log.write("one\n" + "y" * 1001 + "\n" + "z" * 1000 + "\n")

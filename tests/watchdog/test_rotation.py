@@ -45,6 +45,17 @@ def test_two_renames_between_reads_lose_nothing(log: RotatingLog) -> None:
     assert got + drain(follower) == lines
 
 
+def test_half_a_line_that_was_put_aside_is_not_taken_for_a_copy_of_a_log_that_begins_alike(
+    log: RotatingLog,
+) -> None:
+    """As a full disk leaves it behind: nothing but the beginning of a line, and then the log is rotated."""
+    follower = Follower(log.path)
+    log.write('{"type": "ex')
+    log.rename()
+    log.write('{"type": "exit"}\n')
+    assert drain(follower) == ['{"type": "ex', '{"type": "exit"}']
+
+
 def test_a_bot_that_keeps_its_log_open_is_followed_into_the_renamed_file(log: RotatingLog) -> None:
     follower = Follower(log.path)
     with log.path.open("a") as held:
