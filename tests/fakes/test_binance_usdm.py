@@ -1,32 +1,11 @@
 """The USD-M side of the local Binance, driven by the real python-binance."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from .binance import BinanceServer
-from .binance.client import BinanceAPIException, connected
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[BinanceServer]:
-    async with BinanceServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: BinanceServer) -> AsyncIterator[Any]:
-    async with connected(server.base_url) as found:
-        yield found
-
-
-async def refusal(call: Any) -> tuple[int, int]:
-    """The HTTP status and code of an error."""
-    with pytest.raises(BinanceAPIException) as caught:
-        await call
-    return caught.value.status_code, caught.value.code
-
+from .binance.client import refusal
 
 MARKET = {"symbol": "SOLUSDT", "side": "SELL", "type": "MARKET", "quantity": "1.3"}
 

@@ -11,6 +11,8 @@ from .state import State
 
 Handler = Callable[["Exchange", Params], Any]
 HISTORY = 20
+KEPT = 1000
+"""Of closed orders, trades and the like; the oldest are forgotten, so that a soak does not grow."""
 
 
 class Exchange:
@@ -36,7 +38,17 @@ class Exchange:
 
     def remember(self) -> None:
         """Keep the present state for `stale`; called before what may change it."""
+        self._forget()
         self._before.append(msgspec.json.encode(self.state))
+
+    def _forget(self) -> None:
+        usdm, spot = self.state.usdm, self.state.spot
+        for orders in (usdm.orders, usdm.algo_orders, spot.orders):
+            closed = [order for order in orders if not order.open]
+            for order in closed[:-KEPT]:
+                orders.remove(order)  # type: ignore[arg-type]
+        for rows in (usdm.trades, usdm.income, spot.deposits, spot.withdrawals, spot.lists):
+            del rows[:-KEPT]
 
     def stale(self, handler: Handler, params: Params) -> Any:
         """What `handler` would have answered before its answer changed last."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 Kind = Literal[
     "hang",  # no answer for seconds=30 (at most 120), then the connection breaks; done=True: a lost answer
     "slow",  # done after seconds=0.2, whether the client still waits or not, then answered
-    "drop",  # the connection breaks; done=True: after the deed
+    "drop",  # the connection breaks; done=True: after the deed (aiohttp repeats a GET or DELETE by itself)
     "half",  # the connection breaks in the middle of the body
     "rate_limit",  # 429 with Retry-After retry_after_s=1; calls before that are over get a 429 too, then a ban
     "ban",  # 418 with Retry-After retry_after_s=2; every call during it is counted and lengthens it
@@ -23,12 +23,13 @@ Kind = Literal[
     "truncated",  # 200 and half of the JSON, of the length announced
     "error",  # code=-1000 message=... status=400, such as -1021 and -1003
     "nothing",  # [] whatever there is: a lying list
-    "stale",  # what was true before it changed last
+    "stale",  # to a GET, what was true before it changed last
     "spare",  # a cancel-all that answers 200 and leaves orders=1 behind
     "partial",  # a market order of which share="0.5" is filled and the rest expires
+    "moves",  # the price of symbol=... moves to price=... just before the call is looked at
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-DONE = {"slow", "half", "wrong_type", "empty", "truncated", "nothing", "stale", "spare", "partial"}
+DONE = {"slow", "half", "wrong_type", "empty", "truncated", "nothing", "stale", "spare", "partial", "moves"}
 """What is done although the answer suffers, unless told otherwise."""
 
 LONGEST_S = 120.0
@@ -56,6 +57,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"fault {self.kind!r} is none of {', '.join(KINDS)}")
+        if self.kind == "moves" and not {"symbol", "price"} <= self.options.keys():
+            raise ValueError("fault 'moves' wants symbol=... and price=...")
         if self.done is None:
             self.done = self.kind in DONE
         self._random = random.Random(self.seed)

@@ -2,22 +2,24 @@
 
 import json
 import threading
+from collections import deque
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from . import signing, usdm
+from . import signing, spot, usdm
 from .errors import ApiError
 from .exchange import Exchange, Handler
 from .faults import Answer, Fault, as_json, in_place_of, spoilt
 from .limits import Limits
 from .params import Params
 
-PUBLIC: dict[str, Handler] = {**usdm.PUBLIC}
-SIGNED: dict[str, Handler] = {**usdm.SIGNED}
+PUBLIC: dict[str, Handler] = usdm.PUBLIC | spot.PUBLIC
+SIGNED: dict[str, Handler] = usdm.SIGNED | spot.SIGNED
 UNTOLD = ("signature",)
 
 
@@ -39,9 +41,9 @@ class Request:
 class Gate:
     """Answers requests one after the other, from whatever thread.
 
-    journal: a dict a request, in order: n, at_ms (server's time), method, path, params (less the signature),
-        fault (its kind or None), limited (it came during a 429 or a ban), done (the endpoint did what was
-        asked), status (None: no answer) and code (of an API error).
+    journal: a dict a request, in order, of the last 50,000: n, at_ms (server's time), method, path, params (less
+        the signature), fault (its kind or None), limited (it came during a 429 or a ban), done (the endpoint did
+        what was asked), status (None: no answer) and code (of an API error).
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Gate:
         self.exchange = exchange
         self.limits = Limits(exchange.clock)
         self.faults: list[Fault] = []
-        self.journal: list[dict[str, Any]] = []
+        self.journal: deque[dict[str, Any]] = deque(maxlen=50_000)
         self.lock = threading.RLock()
         self._key, self._secret = key, secret
         self._state_file, self._log_file = state_file, log_file
@@ -119,6 +121,10 @@ class Gate:
     def _suffer(self, request: Request, entry: dict[str, Any], fault: Fault) -> Answer:
         if fault.kind == "slow":
             return Answer(delay_s=fault.seconds(0.2), later=lambda: self._act_late(request, entry))
+        if fault.kind == "moves":
+            market = usdm if request.path.startswith("/fapi/") else spot
+            self.exchange.remember()
+            market.move_price(self.exchange, fault.options["symbol"], Decimal(str(fault.options["price"])))
         true = None
         if fault.done:
             self.exchange.spare = int(fault.options.get("orders", 1)) if fault.kind == "spare" else 0
@@ -126,7 +132,7 @@ class Gate:
                 str(fault.options.get("share", "0.5")) if fault.kind == "partial" else "1"
             )
             try:
-                true = self._act(request, entry, stale=fault.kind == "stale")
+                true = self._act(request, entry, stale=fault.kind == "stale" and request.method == "GET")
             finally:
                 self.exchange.spare, self.exchange.fill_share = 0, "1"
         instead = in_place_of(fault, request.endpoint)

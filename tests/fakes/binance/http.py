@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from .errors import ApiError
 from .faults import Answer
 from .gate import Gate, Request
 
@@ -50,7 +51,7 @@ class Http:
     def _control(self, name: str, body: str) -> web.Response:
         try:
             result = self._command(name, json.loads(body or "{}"))
-        except (KeyError, TypeError, ValueError, ArithmeticError) as problem:
+        except (ApiError, TypeError, ValueError, ArithmeticError) as problem:
             return web.json_response({"error": f"{type(problem).__name__}: {problem}"}, status=400)
         return web.json_response({"result": result})
 

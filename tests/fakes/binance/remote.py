@@ -26,7 +26,9 @@ class RemoteDesk(_Base):
         def call(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(self, *args, **kwargs).arguments
             bound.pop("self")
-            return self._post(name, bound | bound.pop("options", {}))
+            for extra in ("options", "restrictions"):
+                bound |= bound.pop(extra, {})
+            return self._post(name, bound)
 
         return call
 

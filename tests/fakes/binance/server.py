@@ -16,8 +16,9 @@ from .gate import Gate
 from .http import Http
 from .state import State, fresh
 
-KEY = "TESTkey000000000000000000000000000000000000000000000000000binance"
-SECRET = "TESTsecret0000000000000000000000000000000000000000000000binance"
+KEY = "TESTkey".ljust(64, "0")
+SECRET = "TESTsecret".ljust(64, "0")
+"""As long as real ones."""
 
 
 class BinanceServer:

@@ -24,7 +24,9 @@ class Rules(msgspec.Struct):
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """A basic order, of either market; a spot order of an OCO names its list."""
+    """A basic order, of either market. Of spot alone: the OCO that it belongs to, what it keeps locked, and
+    whether it is on the book (a stop comes there when it is triggered).
+    """
 
     order_id: int
     client_id: str
@@ -43,6 +45,8 @@ class Order(msgspec.Struct, kw_only=True):
     position_side: str = "BOTH"
     reduce_only: bool = False
     list_id: int = -1
+    locked: Decimal = D0
+    working: bool = True
 
     @property
     def open(self) -> bool:
@@ -120,7 +124,7 @@ class Spot(msgspec.Struct):
     balances: dict[str, Balance]
     orders: list[Order] = []
     lists: list[OrderList] = []
-    permissions: dict[str, bool] = {}
+    restrictions: dict[str, Any] = {}
     deposits: list[dict[str, Any]] = []
     withdrawals: list[dict[str, Any]] = []
 

@@ -1,5 +1,6 @@
 """The USD-M endpoints: market data, and the table of them all."""
 
+from decimal import Decimal
 from typing import Any
 
 from . import usdm_account, usdm_algo, usdm_orders
@@ -7,6 +8,7 @@ from .exchange import Exchange, Handler
 from .params import Params, fixed, places
 from .shapes import sample, shape
 from .state import Rules
+from .usdm_book import rules
 from .usdm_checks import CONDITIONAL, symbol_of
 
 
@@ -75,6 +77,13 @@ def premium_index(exchange: Exchange, params: Params) -> dict[str, Any] | list[d
         for s in symbols
     ]
     return found[0] if named else found
+
+
+def move_price(exchange: Exchange, symbol: str, price: Decimal) -> None:
+    """Fill and trigger what the new mark price reaches."""
+    rules(exchange, symbol).price = price
+    usdm_orders.price_moved(exchange, symbol)
+    usdm_algo.price_moved(exchange, symbol)
 
 
 PUBLIC: dict[str, Handler] = {
