@@ -18,6 +18,7 @@ from config.texts import (
     FilePath,
     LinkName,
     Pattern,
+    PublicKey,
     Secret,
     Symbol,
     Text,
@@ -26,7 +27,18 @@ from config.texts import (
     UnitName,
     Url,
 )
-from config.units import Amount, Count, CountFromOne, Duration, Flag, Number, Positive, Share, Weeks, WholeHours
+from config.units import (
+    Amount,
+    Count,
+    CountFromOne,
+    Duration,
+    Flag,
+    Number,
+    Positive,
+    Share,
+    Weeks,
+    WholeHours,
+)
 
 CONTROLS = ("process", "compose", "systemd")
 Action = Literal["rollback", "halt", "alert"]
@@ -89,6 +101,14 @@ class Bot(Section):
     )
     stays_up_for: Duration = default("10s", "How long a started bot must stay up.")
     max_restarts: Count = default(3, "How often a bot that dies by itself is started again, in 10 minutes.")
+    health: Url | None = default(
+        None, "An address that answers 200 while the bot is well; its JSON may name the model_version."
+    )
+    dry_run: Annotated[list[str], Field(min_length=1)] | None = default(
+        None,
+        "A command that loads the model and ends, without trading: run on the target before the bot is started, and "
+        "daily as a rehearsal. {registry} and {version} stand for the registry's folder and the target.",
+    )
 
     @field_validator(*CONTROLS, mode="before")
     @classmethod
@@ -106,6 +126,20 @@ class Bot(Section):
             )
         return section
 
+    @field_validator("dry_run")
+    @classmethod
+    def _is_not_the_bot(cls, command: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if command is None:
+            return None
+        if not command[0].strip():
+            raise ValueError("must begin with the name of a program, such as [python, main.py, --dry-run]")
+        process = info.data.get("process")
+        if process is not None and command == process.command:
+            raise ValueError(
+                "is the command of the bot itself, which would trade: add its option for a dry run"
+            )
+        return command
+
     @property
     def tz(self) -> zoneinfo.ZoneInfo:
         """`timezone` as an object."""
@@ -118,6 +152,10 @@ class RegistrySettings(Section):
     path: FilePath = required("Folder of registry.json.")
     links: dict[LinkName, Text] = default(
         {}, "A fixed file name that the bot loads -> main, or an artifact's name."
+    )
+    signing_key: PublicKey | None = default(
+        None,
+        "Public key (ed25519:...); versions that bear no signature by it are neither started nor gone back to.",
     )
 
 
@@ -190,6 +228,21 @@ class Rollback(Section):
     validate_for: Positive = default("1h", "When before and after are compared.")
 
 
+class Monitor(Section):
+    """What the looks after a restart go by."""
+
+    predictions: FilePath | None = default(
+        None, "The bot's predictions, one JSON object with a timestamp a line. Left out: its log is searched."
+    )
+    prediction_patterns: Annotated[list[Pattern], Field(min_length=1)] | None = default(
+        None, "Regular expressions that mean a prediction in the bot's log, in place of the built-in ones."
+    )
+    risk_patterns: Annotated[list[Pattern], Field(min_length=1)] | None = default(
+        None,
+        "Regular expressions that mean a failed risk check in the bot's log, in place of the built-in ones.",
+    )
+
+
 class Exchange(Section):
     """The account whose orders and positions are looked after during a rollback."""
 
@@ -223,6 +276,7 @@ class Settings(Section):
     poll_interval: Positive = default("10s", "How often the watchdog looks.")
     triggers: Triggers = Field(default_factory=Triggers)
     rollback: Rollback = Field(default_factory=Rollback)
+    monitor: Monitor = Field(default_factory=Monitor)
     exchange: Annotated[Exchange | None, BeforeValidator(empty_is_a_section)] = left_out(
         "Left out: orders and positions are not looked at."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import re
 import warnings
@@ -125,6 +126,20 @@ def _secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _public_key(value: str) -> str:
+    prefix, _, encoded = value.partition(":")
+    try:
+        length = len(base64.b64decode(encoded, validate=True))
+    except ValueError:
+        length = 0
+    if prefix != "ed25519" or length != 32:
+        raise ValueError(
+            "must be a public key, ed25519: and 44 characters, as `python -m registry keygen` prints it "
+            "(neither a file's name, nor the private key)"
+        )
+    return value
+
+
 def _token(value: SecretStr) -> SecretStr:
     if re.search(r"[/?#%]", value.get_secret_value()):  # it becomes part of a URL
         raise ValueError("must be a bot's token, which contains no / ? # or %: copy it once more")
@@ -134,6 +149,7 @@ def _token(value: SecretStr) -> SecretStr:
 Text = Annotated[str, AfterValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 UnitName = Annotated[str, AfterValidator(_unit_name), WithJsonSchema({"type": "string", "minLength": 1})]
 Symbol = Annotated[Text, AfterValidator(_symbol)]
+PublicKey = Annotated[Text, AfterValidator(_public_key)]
 LinkName = Annotated[Text, AfterValidator(_link)]
 FilePath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})]
 Url = Annotated[Text, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]

@@ -90,9 +90,7 @@ Positive = Annotated[
 """Longer than zero."""
 WholeHours = Annotated[timedelta, BeforeValidator(duration), AfterValidator(_whole_hours), _DURATION_SCHEMA]
 """2h, 3h, ..."""
-Weeks = Annotated[
-    timedelta, BeforeValidator(duration), AfterValidator(_a_week_or_longer), _DURATION_SCHEMA
-]
+Weeks = Annotated[timedelta, BeforeValidator(duration), AfterValidator(_a_week_or_longer), _DURATION_SCHEMA]
 """7d or longer."""
 Share = Annotated[float, BeforeValidator(share), _SHARE_SCHEMA]
 """A fraction between 0 and 1, both excluded."""

@@ -45,6 +45,9 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
         assert (rule.action, rule.for_, rule.enabled) == ("rollback", waits, True), name
     assert (rollback.cooldown, rollback.max_per_day) == (timedelta(hours=1), 1)
     assert (rollback.monitor_for, rollback.validate_for) == (timedelta(minutes=30), timedelta(hours=1))
+    assert (bot.health, bot.dry_run) == (None, None)
+    looks = settings.monitor
+    assert (looks.predictions, looks.prediction_patterns, looks.risk_patterns) == (None, None, None)
     assert (settings.exchange, settings.telegram, settings.mode) == (None, None, "act")
     assert (settings.state_dir, settings.control_dir) == (tmp_path / "state", tmp_path / "control")
     assert settings.path == tmp_path / "watchdog.yaml"
@@ -69,7 +72,9 @@ def _uncommented(*sections: str) -> str:
 
 def test_the_commented_sections_of_the_default_file_are_right_too(tmp_path: Path) -> None:
     environ = {"TELEGRAM_BOT_TOKEN": "1:a", "BINANCE_API_KEY": "k", "BINANCE_API_SECRET": "s"}
-    settings = loaded(tmp_path, _uncommented("exchange", "telegram"), environ)
+    settings = loaded(tmp_path, _uncommented("exchange", "telegram", "monitor"), environ)
+    assert set(settings.monitor.model_fields_set) == set(type(settings.monitor).model_fields)
+    assert settings.monitor.predictions == tmp_path / "logs/predictions.jsonl"
     assert settings.exchange
     assert settings.telegram
     assert settings.exchange.base_url == "http://127.0.0.1:9202"
@@ -396,3 +401,27 @@ def test_secrets_are_plain_text_wherever_they_came_from(tmp_path: Path) -> None:
     assert isinstance(settings.telegram.token, SecretStr)
     assert type(settings.telegram.token.get_secret_value()) is str
     assert settings.secrets() == ("123:xyz",)
+
+
+def test_what_is_looked_at_after_a_restart(tmp_path: Path) -> None:
+    more = "  health: http://127.0.0.1:8000/healthz\n  dry_run: [python, main.py, --dry-run]\nregistry:"
+    text = SMALLEST.replace("registry:", more) + "monitor: {predictions: p.jsonl, risk_patterns: ['^no$']}\n"
+    settings = loaded(tmp_path, text)
+    assert settings.bot.health == "http://127.0.0.1:8000/healthz"
+    assert settings.bot.dry_run == ["python", "main.py", "--dry-run"]
+    assert settings.monitor.predictions == tmp_path / "p.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("command", "part"),
+    [
+        ("[python, main.py]", "which would trade"),
+        ("['', main.py]", "name of a program"),
+        ("[]", "must not be empty"),
+        ("python main.py --dry-run", "list"),
+    ],
+)
+def test_a_dry_run_that_is_no_dry_run_is_refused(tmp_path: Path, command: str, part: str) -> None:
+    said = only(told(tmp_path, SMALLEST.replace("registry:", f"  dry_run: {command}\nregistry:")))
+    assert "bot.dry_run" in said
+    assert part in said
