@@ -16,11 +16,13 @@ from typing import Any
 
 from .alert import Alert, Pending, Severity, Told
 from .coalesce import FIELDS, absorb, insert, release_due
+from .damage import means_damage
 from .errors import NotifyError
 from .schema import prepare
 from .text import clean
 
 BUSY_TIMEOUT_S = 5.0
+WAL_LIMIT_BYTES = 4 * 1024 * 1024
 
 
 class Outbox:
@@ -32,6 +34,8 @@ class Outbox:
 
     Every method may raise NotifyError, for a disk that fails or a file that is no database. `now` is always
     an aware datetime. May be used from several threads.
+
+    damage: what was said when something in the file made no sense; "" while all is well.
     """
 
     def __init__(
@@ -45,20 +49,46 @@ class Outbox:
         self._path = str(db_path)
         self._quiet_s = quiet_for.total_seconds()
         self._redact = redact
+        self._busy_timeout_s = busy_timeout_s
         self._lock = threading.RLock()
+        self._channels: tuple[str, ...] | None = None
+        self.damage = ""
+        self._open()
+
+    def _open(self) -> None:
         with self._reported():
             self._db = sqlite3.connect(
-                self._path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+                self._path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
             )
         try:
             with self._reported():
-                for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                for pragma in (
+                    "journal_mode = WAL",
+                    "synchronous = FULL",
+                    "foreign_keys = ON",
+                    f"journal_size_limit = {WAL_LIMIT_BYTES}",
+                ):
                     self._db.execute(f"PRAGMA {pragma}")
             with self._transaction():
                 prepare(self._db, self._path)
         except NotifyError:
             self._db.close()
             raise
+
+    def reopen(self) -> None:
+        """Go on with the file that is at the path now, for the same channels."""
+        with self._lock:
+            self._db.close()
+            self._open()
+            self.damage = ""
+            if self._channels is not None:
+                self.use_channels(self._channels)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """No other thread writes meanwhile."""
+        with self._lock:
+            yield
 
     def close(self) -> None:
         self._db.close()
@@ -68,6 +98,7 @@ class Outbox:
 
         What waits for a channel that is no longer named stays until it is named again.
         """
+        self._channels = tuple(names)
         with self._transaction() as db:
             db.execute("UPDATE outbox_channel SET active = 0")
             for name in names:
@@ -109,8 +140,26 @@ class Outbox:
             if row is None:
                 return None
             db.execute("UPDATE outbox SET started = 1 WHERE id = ? AND NOT started", (row[0],))
-        number, kind, severity, text, count, first_at, last_at, parts_sent = row
-        return Pending(number, kind, severity, text, count, _moment(first_at), _moment(last_at), parts_sent)
+            return self._pending(*row)
+
+    def _pending(
+        self,
+        number: int,
+        kind: str,
+        severity: Severity,
+        text: str,
+        count: int,
+        first_at: float,
+        last_at: float,
+        parts_sent: int,
+    ) -> Pending:
+        try:
+            return Pending(
+                number, kind, severity, text, count, _moment(first_at), _moment(last_at), parts_sent
+            )
+        except (TypeError, ValueError, OverflowError, OSError):
+            self.damage = self.damage or f"alert {number} is garbled"
+            raise NotifyError(f"{self._path}: the outbox cannot be used: alert {number} is garbled") from None
 
     def part_sent(self, alert_id: int, channel: str, parts_sent: int) -> None:
         """`channel` has taken so many messages of a long alert; they are not sent again."""
@@ -162,17 +211,23 @@ class Outbox:
             ).fetchall()
             return [self._told(*row) for row in rows]
 
-    def prune(self, before: datetime) -> int:
-        """Forget alerts, and keys, older than `before`; never one that still waits. Returns how many
-        alerts."""
+    def prune(self, before: datetime, limit: int = 100) -> int:
+        """Forget alerts, and keys, older than `before`, at most `limit` of each in one transaction; never an
+        alert that still waits. Returns how many were forgotten: 0 when no more are left."""
         at = _seconds(before)
         with self._transaction() as db:
-            db.execute("DELETE FROM outbox_key WHERE at < ?", (at,))
-            return db.execute(
-                "DELETE FROM outbox WHERE last_at < ? AND id IN (SELECT alert FROM outbox_delivery) "
-                "AND id NOT IN (SELECT alert FROM outbox_delivery WHERE state = 'waiting')",
-                (at,),
+            keys = db.execute(
+                "DELETE FROM outbox_key WHERE key IN (SELECT key FROM outbox_key WHERE at < ? LIMIT ?)",
+                (at, limit),
             ).rowcount
+            alerts = db.execute(
+                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE last_at < ? "
+                "AND EXISTS (SELECT 1 FROM outbox_delivery WHERE alert = id) "
+                "AND NOT EXISTS (SELECT 1 FROM outbox_delivery WHERE alert = id AND state = 'waiting') "
+                "ORDER BY id LIMIT ?)",
+                (at, limit),
+            ).rowcount
+            return keys + alerts
 
     def _settle(self, alert_id: int, channel: str, change: str, *values: Any) -> None:
         with self._transaction() as db:
@@ -231,9 +286,10 @@ class Outbox:
         try:
             yield
         except sqlite3.Error as error:
+            if means_damage(error):
+                self.damage = self.damage or str(error)
             raise NotifyError(
-                f"{self._path}: the outbox cannot be used: {error}; check the disk and "
-                "the file's permissions; if it is damaged, move it away"
+                f"{self._path}: the outbox cannot be used: {error}; check the disk and the file's permissions"
             ) from error
 
 

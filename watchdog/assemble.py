@@ -23,6 +23,7 @@ from watchdog.obey import Orders
 from watchdog.orders import ControlFolder
 from watchdog.rules import build_engine
 from watchdog.tell import Teller
+from watchdog.upkeep import Upkeep
 from watchdog.watch import Watch
 from watchdog.world import World
 
@@ -50,6 +51,7 @@ class Parts:
     watch: Watch
     outbox: Outbox
     courier: Courier
+    upkeep: Upkeep
 
     def close(self) -> None:
         """Closes the files. The bot is left alone."""
@@ -128,6 +130,7 @@ def assemble(settings: Settings) -> Parts:
         watch=Watch(world, collector, engine, incidents, control),
         outbox=outbox,
         courier=courier,
+        upkeep=Upkeep(world, outbox, control),
     )
 
 

@@ -149,6 +149,7 @@ class Daemon:
             self._notify.status(sentence)
             self._sentence = sentence
         self._notify.watchdog()
+        self._parts.upkeep.look()
 
     def _scheduler_event(self, event: JobExecutionEvent) -> None:
         if event.code != EVENT_JOB_ERROR:
@@ -226,6 +227,7 @@ class Daemon:
             await asyncio.wait({sentinel})
         self._stop_scheduler()
         await self._parts.incidents.settle()
+        await self._parts.upkeep.settle()
         await self._parts.courier.drain(timeout_s=self._pace.drain_s)
         for task in self._tasks.values():
             task.cancel()

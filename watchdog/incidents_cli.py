@@ -63,15 +63,45 @@ def _show(
             print(json.dumps([_body(journal, incident) for incident in found], indent=1))  # noqa: T201
         else:
             _table(found, out)
+            _tell_of_older(settings, found, out)
         return 0
     incident = journal.incident(number)
     if incident is None:
+        kept = report.kept_report(settings.state_dir, number)
+        if kept is not None:
+            return _only_the_report(settings, number, kept, as_json, out)
         fail(f"there is no incident {number}; `model-watchdog incidents` lists them", 1)
     if as_json:
         print(json.dumps(_body(journal, incident), indent=1))  # noqa: T201
     else:
         _story(settings, journal, incident, out)
     return 0
+
+
+def _tell_of_older(settings: Settings, found: list[Incident], out: Console) -> None:
+    """Those that the journal no longer has: their reports are there."""
+    oldest = min((incident.id for incident in found), default=0)
+    older = [number for number in report.numbers(settings.state_dir) if number < oldest]
+    if older:
+        where = report.folder(settings.state_dir, older[-1]) / "report.md"
+        say(
+            out,
+            f"older ones have their reports: `incidents {older[0]}` ... `incidents {older[-1]}` ({where})",
+            "dim",
+        )
+
+
+def _only_the_report(settings: Settings, number: int, text: str, as_json: bool, out: Console) -> int:
+    """An incident that was pruned from the journal: what is left of it is what people need of it."""
+    path = report.folder(settings.state_dir, number) / "report.md"
+    if as_json:
+        print(json.dumps({"id": number, "report": str(path)}, indent=1))  # noqa: T201
+        return 0
+    say(out, text)
+    say(out, f"file: {path}")
+    return say(
+        out, "older than `retention`: its steps are no longer in the journal, this is its report", "dim"
+    )
 
 
 def _body(journal: Journal, incident: Incident) -> dict[str, Any]:

@@ -7,37 +7,19 @@ All of it is in one file, for all of it shares the connection and its transactio
 
 import json
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from watchdog.incident import Incident, Order, Plan
+from watchdog.journal_file import SCHEMA, JournalError, JournalFile, NoJournalError
 
-SCHEMA = 1
-TABLES = """
-CREATE TABLE IF NOT EXISTS incidents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, opened_at TEXT NOT NULL, closed_at TEXT, automatic INTEGER NOT NULL,
-    body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS steps (
-    id INTEGER PRIMARY KEY, incident INTEGER NOT NULL REFERENCES incidents(id), attempt INTEGER NOT NULL,
-    step TEXT NOT NULL, began_at TEXT NOT NULL, ended_at TEXT, result TEXT, detail TEXT);
-CREATE TABLE IF NOT EXISTS orders (
-    id INTEGER PRIMARY KEY, ident TEXT UNIQUE, at TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL,
-    why TEXT NOT NULL, wanted TEXT, answer TEXT);
-CREATE TABLE IF NOT EXISTS named (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
+__all__ = ["SCHEMA", "Journal", "JournalError", "NoJournalError", "OrderRow", "StepRow"]
 
-
-class JournalError(Exception):
-    """The journal cannot be opened; the message names the file and the remedy."""
-
-
-class NoJournalError(JournalError):
-    """There is none yet: the watchdog has never run with this state folder, or is making it at this moment."""
+KEPT = 20
+"""So many of the newest incidents and orders are never pruned, whatever their age: a clock that is years ahead must
+not empty the journal, and a quiet bot's last incident is worth more than its age says."""
 
 
 @dataclass(frozen=True)
@@ -71,110 +53,8 @@ def _when(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _cleaned(value: Any, redact: Callable[[str], str]) -> Any:
-    """A JSON value with every text in it redacted, the names of its keys left as they are."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: _cleaned(inner, redact) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(inner, redact) for inner in value]
-    return value
-
-
-class Journal:
-    """Opens, or makes, the journal at `path`. One process writes; `status` may read at the same time.
-
-    `redact` takes secrets out of every text before it is written: a bot's log and people's reasons may hold them.
-    """
-
-    def __init__(self, path: Path, *, read_only: bool = False, redact: Callable[[str], str] = str) -> None:
-        self.path = path
-        self._redact = redact
-        self._lock = threading.RLock()
-        self._known: dict[str, str | None] = {}
-        try:
-            if read_only and not path.exists():
-                raise NoJournalError(
-                    f"{path}: no journal yet: the watchdog has never run with this state_dir"
-                )
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            if read_only:
-                self._db.execute("PRAGMA query_only=1")
-                self._db.execute("SELECT 1 FROM named LIMIT 1")
-            else:
-                self._prepare()
-        except sqlite3.Error as error:
-            if read_only and "no such table" in str(error):
-                self._db.close()
-                raise NoJournalError(f"{path}: no journal yet: it is being made at this moment") from None
-            raise JournalError(
-                f"{path}: the journal cannot be opened ({error}). Check the folder's owner and free space; if the "
-                f"file is damaged, move it and its -wal and -shm aside: halts and counters in it are then lost"
-            ) from error
-
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(TABLES)
-        found = self.get("schema")
-        if found is not None and found > SCHEMA:
-            raise JournalError(
-                f"{self.path}: written by a newer model-watchdog (schema {found}, this one knows {SCHEMA}); "
-                f"install that version again"
-            )
-        if found is None:
-            self.put("schema", SCHEMA)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._db.close()
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """One transaction: all of it, or nothing, is on disk afterwards. The inner one of two is part of the outer.
-
-        Steps write from threads while the ticks write from theirs: one waits for the other.
-        """
-        with self._lock:
-            if self._db.in_transaction:
-                yield
-                return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # on some errors SQLite has rolled back by itself
-                    self._db.execute("ROLLBACK")
-                raise
-
-    # -- named values
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value kept under this name. While the disk cannot be read: the one that was read last."""
-        try:
-            row = self._db.execute("SELECT value FROM named WHERE name = ?", (name,)).fetchone()
-        except sqlite3.Error:
-            if name not in self._known:
-                raise
-        else:
-            self._known[name] = None if row is None else row["value"]
-        text = self._known[name]
-        return default if text is None else json.loads(text)
-
-    def put(self, name: str, value: Any) -> None:
-        """Keeps a JSON value under this name; None forgets it."""
-        with self.writing():
-            self._known.pop(name, None)
-            if value is None:
-                self._db.execute("DELETE FROM named WHERE name = ?", (name,))
-            else:
-                self._db.execute("INSERT OR REPLACE INTO named VALUES (?, ?)", (name, self._json(value)))
-
-    def _json(self, value: Any) -> str:
-        return json.dumps(_cleaned(value, self._redact))
+class Journal(JournalFile):
+    """Incidents with their steps, and the orders of people."""
 
     # -- incidents
 
@@ -207,47 +87,59 @@ class Journal:
         for name in ("id", "opened_at", "closed_at", "automatic"):
             del body[name]
         closed_at = None if incident.closed_at is None else incident.closed_at.isoformat()
+        text = self._json(body)
         with self.writing():
             self._db.execute(
-                "UPDATE incidents SET closed_at = ?, body = ? WHERE id = ?",
-                (closed_at, self._json(body), incident.id),
+                "UPDATE incidents SET closed_at = ?, body = ? WHERE id = ?", (closed_at, text, incident.id)
             )
+            row = (incident.id, incident.opened_at.isoformat(), closed_at, int(incident.automatic), text)
+            self._remember("incidents", incident.id, row)
 
     def open_one(self) -> Incident | None:
         """The incident that is open, if there is one."""
-        row = self._db.execute(
-            "SELECT * FROM incidents WHERE closed_at IS NULL ORDER BY id LIMIT 1"
-        ).fetchone()
-        return None if row is None else self._incident(row)
+        found = self._incidents("WHERE closed_at IS NULL ORDER BY id LIMIT 1")
+        return found[0] if found else None
 
     def incident(self, number: int) -> Incident | None:
         """The incident with this id."""
-        row = self._db.execute("SELECT * FROM incidents WHERE id = ?", (number,)).fetchone()
-        return None if row is None else self._incident(row)
+        found = self._incidents("WHERE id = ?", number)
+        return found[0] if found else None
 
     def incidents(self, limit: int = 50) -> list[Incident]:
         """The newest incidents, newest first."""
-        rows = self._db.execute("SELECT * FROM incidents ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
-        return [self._incident(row) for row in rows]
+        return self._incidents("ORDER BY id DESC LIMIT ?", limit)
 
     def automatic_rollbacks(self, since: datetime) -> list[datetime]:
         """When the automatic rollbacks that really switched a version began, those after `since`."""
-        rows = self._db.execute(
-            "SELECT * FROM incidents WHERE automatic = 1 AND json_extract(body, '$.facts.switched_to') IS NOT NULL"
-        ).fetchall()
-        return [found.opened_at for found in map(self._incident, rows) if found.opened_at > since]
+        switched = "WHERE automatic = 1 AND json_extract(body, '$.facts.switched_to') IS NOT NULL"
+        return [found.opened_at for found in self._incidents(switched) if found.opened_at > since]
 
-    @staticmethod
-    def _incident(row: sqlite3.Row) -> Incident:
-        opened_at = datetime.fromisoformat(row["opened_at"])
-        closed_at = _when(row["closed_at"])
-        return Incident(
-            id=row["id"],
-            opened_at=opened_at,
-            closed_at=closed_at,
-            automatic=bool(row["automatic"]),
-            **{name: value for name, value in json.loads(row["body"]).items() if name in _KEPT},
-        )
+    def last_number(self) -> int:
+        """The highest number that an incident of this journal ever had; 0 before the first."""
+        rows = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'incidents'")
+        return int(rows[0][0]) if rows else 0
+
+    def go_on_after(self, number: int) -> None:
+        """The next incident gets a higher number than this one."""
+        with self.writing():
+            if self.last_number() < number:
+                self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'incidents'")
+                self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('incidents', ?)", (number,))
+
+    def _incidents(self, which: str, *values: Any) -> list[Incident]:
+        return [self._incident(row) for row in self._rows(f"SELECT * FROM incidents {which}", *values)]
+
+    def _incident(self, row: sqlite3.Row) -> Incident:
+        try:
+            return Incident(
+                id=row["id"],
+                opened_at=datetime.fromisoformat(row["opened_at"]),
+                closed_at=_when(row["closed_at"]),
+                automatic=bool(row["automatic"]),
+                **{name: value for name, value in json.loads(row["body"]).items() if name in _KEPT},
+            )
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise self._garbled(f"incident {row['id']}") from None
 
     # -- steps
 
@@ -272,20 +164,21 @@ class Journal:
 
     def steps(self, incident: Incident) -> list[StepRow]:
         """The steps of an incident, as they were run."""
-        rows = self._db.execute(
-            "SELECT * FROM steps WHERE incident = ? ORDER BY id", (incident.id,)
-        ).fetchall()
-        return [
-            StepRow(
-                r["attempt"],
-                r["step"],
-                datetime.fromisoformat(r["began_at"]),
-                _when(r["ended_at"]),
-                r["result"],
-                r["detail"],
-            )
-            for r in rows
-        ]
+        rows = self._rows("SELECT * FROM steps WHERE incident = ? ORDER BY id", incident.id)
+        try:
+            return [
+                StepRow(
+                    r["attempt"],
+                    r["step"],
+                    datetime.fromisoformat(r["began_at"]),
+                    _when(r["ended_at"]),
+                    r["result"],
+                    r["detail"],
+                )
+                for r in rows
+            ]
+        except (ValueError, TypeError):
+            raise self._garbled(f"a step of incident {incident.id}") from None
 
     # -- orders
 
@@ -306,13 +199,51 @@ class Journal:
 
     def unanswered(self) -> list[tuple[int, Order]]:
         """Orders that were accepted and not yet obeyed, oldest first: a kill -9 came between."""
-        rows = self._db.execute("SELECT * FROM orders WHERE answer IS NULL ORDER BY id").fetchall()
+        rows = self._rows("SELECT * FROM orders WHERE answer IS NULL ORDER BY id")
         return [(r["id"], Order(r["what"], r["who"], r["why"], r["wanted"], r["ident"])) for r in rows]
 
     def orders(self, limit: int = 20) -> list[OrderRow]:
         """The newest orders, newest first."""
-        rows = self._db.execute("SELECT * FROM orders ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
-        return [
-            OrderRow(datetime.fromisoformat(r["at"]), r["what"], r["who"], r["why"], r["answer"])
-            for r in rows
-        ]
+        rows = self._rows("SELECT * FROM orders ORDER BY id DESC LIMIT ?", limit)
+        try:
+            return [
+                OrderRow(datetime.fromisoformat(r["at"]), r["what"], r["who"], r["why"], r["answer"])
+                for r in rows
+            ]
+        except (ValueError, TypeError):
+            raise self._garbled("an order") from None
+
+    # -- pruning, in small transactions
+
+    def old_incidents(self, before: datetime, limit: int) -> list[int]:
+        """Incidents that were closed before then, oldest first; never one of the `KEPT` newest."""
+        rows = self._rows(
+            "SELECT id FROM incidents WHERE closed_at < ? AND id NOT IN "
+            "(SELECT id FROM incidents ORDER BY id DESC LIMIT ?) ORDER BY id LIMIT ?",
+            before.isoformat(),
+            KEPT,
+            limit,
+        )
+        return [row["id"] for row in rows]
+
+    def forget_incidents(self, numbers: Collection[int]) -> None:
+        """Deletes these with their steps."""
+        with self.writing():
+            for number in numbers:
+                self._db.execute("DELETE FROM steps WHERE incident = ?", (number,))
+                self._db.execute("DELETE FROM incidents WHERE id = ?", (number,))
+                self._remember("incidents", number, None)
+
+    def forget_orders(self, before: datetime, besides: Collection[str], limit: int) -> int:
+        """Deletes orders of before then that were answered; returns how many.
+
+        Never one of the `KEPT` newest, nor one whose flag (`besides`: the idents of flags that lie in the control
+        folder) could not be moved away: it would be obeyed a second time.
+        """
+        with self.writing():
+            return self._db.execute(
+                "DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE at < ? AND answer IS NOT NULL "
+                "AND id NOT IN (SELECT id FROM orders ORDER BY id DESC LIMIT ?) "
+                "AND (ident IS NULL OR ident NOT IN (SELECT value FROM json_each(?))) ORDER BY id LIMIT ?)",
+                (before.isoformat(), KEPT, json.dumps(sorted(besides)), limit),
+            ).rowcount

@@ -22,6 +22,10 @@ TARGET_KEYS = ("to", "version", "target", "target_version")
 
 ORDERS: tuple[Literal["halt", "rollback", "resume"], ...] = ("halt", "rollback", "resume")
 MOST_BYTES = 16 * 1024
+MOST_HANDLED = 1000
+HANDLED = re.compile(r"\d{8}T\d{12}-(HALT|ROLLBACK|RESUME|PAUSE)")
+PART = re.compile(r"\.\w+\.\d+")
+"""The name of a flag while it is written."""
 
 VERSION = re.compile(r"v\d[\w.+-]*|\d+\.\d+\.\d[\w.+-]*")
 """A text flag may begin with the version to go back to: v1.9.0, v2, 1.9.0 (but "10 losses" is a reason)."""
@@ -136,6 +140,28 @@ class ControlFolder:
         with contextlib.suppress(FileNotFoundError):
             (self.path / "PAUSE").rename(handled / f"{now:%Y%m%dT%H%M%S%f}-PAUSE")
 
+    def idents(self) -> set[str]:
+        """What tells the flags that lie in the folder now from others."""
+        found = set()
+        for what in (*ORDERS, "pause"):
+            with contextlib.suppress(OSError):
+                found.add(_ident((self.path / what.upper()).lstat()))
+        return found
+
+    def forget_handled(self, before: datetime) -> None:
+        """Deletes handled flags of before then, and all but the newest `MOST_HANDLED`; the journal has them, too.
+
+        Also what a command that was killed while it laid a flag down left behind.
+        """
+        handled = sorted(p for p in (self.path / "handled").iterdir() if HANDLED.fullmatch(p.name))
+        old = f"{before:%Y%m%dT%H%M%S%f}"
+        for place, path in enumerate(reversed(handled)):
+            if place >= MOST_HANDLED or path.name < old:
+                _delete(path)
+        for path in self.path.glob(".*"):
+            if PART.fullmatch(path.name) and path.lstat().st_mtime < before.timestamp():
+                _delete(path)
+
     def put(self, what: str, *, by: str, reason: str, to: str | None = None) -> Path:
         """Lays an order into the folder, whole at once."""
         self.prepare()
@@ -169,6 +195,14 @@ class ControlFolder:
         by, reason, wanted = _parse(text)
         who = f"{by} (flag file of {owner})" if by and by != owner else f"{owner} (flag file)"
         return Order(cast(Any, what), who, reason, wanted, ident)
+
+
+def _delete(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a folder that holds something is no flag of ours
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
 
 
 def _ident(found: os.stat_result) -> str:

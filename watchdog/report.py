@@ -6,6 +6,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,29 @@ UNKNOWN = "_to be filled in by a person_"
 def folder(state_dir: Path, number: int) -> Path:
     """Where the incident with this id keeps its files."""
     return state_dir / "incidents" / f"{number:04d}"
+
+
+def numbers(state_dir: Path) -> list[int]:
+    """The numbers of all incidents that have a folder here, in order; [] when it cannot be read."""
+    try:
+        names = [path.name for path in (state_dir / "incidents").iterdir()]
+    except OSError:
+        return []
+    return sorted(int(name) for name in names if re.fullmatch(r"\d{4,9}", name))
+
+
+def forget_evidence(state_dir: Path, number: int) -> None:
+    """Deletes what was kept beside the report; the report stays, and so does whatever people laid there."""
+    for path in (folder(state_dir, number) / "evidence.json", *folder(state_dir, number).glob("*.part")):
+        path.unlink(missing_ok=True)
+
+
+def kept_report(state_dir: Path, number: int) -> str | None:
+    """The report as it was written, of an incident that the journal no longer has; None without one."""
+    try:
+        return (folder(state_dir, number) / "report.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
 
 
 def save_evidence(state_dir: Path, incident: Incident, evidence: dict[str, Any], redact: Redact) -> str:

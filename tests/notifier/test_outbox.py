@@ -259,9 +259,38 @@ def test_pruning_forgets_what_is_done_and_nothing_that_waits(outbox: Outbox) -> 
     outbox.put(step("waits for telegram"), NIGHT)
     deliver(outbox, "console")
     outbox.put(step("recent"), NIGHT + MINUTE)
-    assert outbox.prune(NIGHT + timedelta(seconds=1)) == 1
+    assert outbox.prune(NIGHT + timedelta(seconds=1)) == 2, "the alert and its key"
+    assert outbox.prune(NIGHT + timedelta(seconds=1)) == 0
     assert [told.text for told in outbox.recent()] == ["recent", "waits for telegram"]
     assert outbox.put(step("the key is free again", key="a"), NIGHT)
+
+
+def test_pruning_takes_so_many_at_a_time_and_the_oldest_first(outbox: Outbox) -> None:
+    for number in range(5):
+        outbox.put(step(f"alert {number}"), NIGHT)
+    for channel in ("console", "telegram"):
+        deliver(outbox, channel)
+    assert outbox.prune(NIGHT + MINUTE, limit=3) == 3
+    assert [told.text for told in outbox.recent()] == ["alert 4", "alert 3"]
+    assert outbox.prune(NIGHT + MINUTE, limit=3) == 2
+    assert outbox.prune(NIGHT + MINUTE, limit=3) == 0
+
+
+def test_an_alert_that_only_some_channels_have_taken_is_never_pruned(outbox: Outbox) -> None:
+    outbox.put(step("waits for telegram"), NIGHT)
+    deliver(outbox, "console")
+    assert outbox.prune(NIGHT + timedelta(days=3650)) == 0
+    assert deliver(outbox, "telegram") == ["waits for telegram"]
+
+
+def test_what_is_held_back_is_never_pruned(outbox: Outbox) -> None:
+    for _ in range(2):
+        outbox.put(Alert("kind", "text"), NIGHT)
+        for channel in ("console", "telegram"):
+            deliver(outbox, channel)
+    assert outbox.held() == 1
+    outbox.prune(NIGHT + timedelta(days=30))
+    assert outbox.held() == 1
 
 
 def test_numbers_are_not_used_again_after_pruning(outbox: Outbox) -> None:

@@ -132,3 +132,23 @@ def test_one_that_is_not_there(yard: Yard, more: tuple[str, ...]) -> None:
 
 def test_an_id_that_is_no_number_is_wrong_usage(yard: Yard) -> None:
     assert yard.cli("incidents", "seven").code == 2
+
+
+def test_an_incident_that_the_journal_no_longer_has_is_told_by_its_report(told: Yard) -> None:
+    report = folder(told.state, 1) / "report.md"
+    report.write_text("## Rollback Incident: 2026-03-01 10:00\n", encoding="utf-8")
+    with told.journal() as journal:
+        journal.forget_incidents([1])
+    said = told.cli("incidents", "1")
+    assert said.code == 0
+    assert said.out.startswith("## Rollback Incident: 2026-03-01 10:00")
+    assert f"file: {report}" in said.out
+    assert "older than `retention`" in said.out
+    assert told.cli("incidents", "1", "--json").json == {"id": 1, "report": str(report)}
+    assert (
+        f"older ones have their reports: `incidents 1` ... `incidents 1` ({report})"
+        in told.cli("incidents").out
+    )
+    assert [body["id"] for body in told.cli("incidents", "--json").json] == [2]
+    report.unlink()
+    assert told.cli("incidents", "1").code == 1

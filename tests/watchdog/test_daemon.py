@@ -22,6 +22,7 @@ from tests.watchdog.house import House
 from watchdog.assemble import Parts
 from watchdog.daemon import SIGNALS, TICK, Daemon, Pace
 from watchdog.sdnotify import SdNotify
+from watchdog.upkeep import Upkeep
 from watchdog.watch import Watch
 
 PACE = Pace(orders_every_s=0.01, sentinel_every_s=0.02, tick_timeout_s=0.2, late_s=0.1, drain_s=1.0)
@@ -96,6 +97,7 @@ class Rig:
             self.watch,
             outbox,
             Courier(outbox, [console], house.world.clock.now),
+            Upkeep(house.world, outbox, house.control),
         )
         self.stepped_s = 0.0
         self.new_settings: Settings | None = None

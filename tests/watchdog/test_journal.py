@@ -113,7 +113,7 @@ def test_a_reader_sees_what_the_watchdog_writes_and_cannot_write_itself(journal:
 
 def test_a_file_that_is_no_journal_is_named_with_the_remedy(path: Path) -> None:
     path.write_bytes(b"this is no database" * 100)
-    with pytest.raises(JournalError, match=r"watchdog\.db: the journal cannot be opened .*move it"):
+    with pytest.raises(JournalError, match=r"watchdog\.db: the journal cannot be opened .*set aside"):
         Journal(path)
 
 
@@ -156,8 +156,17 @@ def test_a_disk_that_cannot_be_read_leaves_what_was_read_last(path: Path) -> Non
     journal.close()
     assert journal.get("halted") == {"why": "relapse"}
     assert journal.get("paused", "default") == "default"
+    assert journal.get("never written", "default") == "default", "all that was there was read at the opening"
+
+
+def test_a_reader_is_told_that_the_disk_cannot_be_read(journal: Journal, path: Path) -> None:
+    """What it read last may be of before a halt."""
+    journal.put("halted", None)
+    reader = Journal(path, read_only=True)
+    assert reader.get("halted") is None
+    reader.close()
     with pytest.raises(sqlite3.Error):
-        journal.get("never read")
+        reader.get("halted")
 
 
 def test_a_value_that_was_rolled_back_is_not_what_was_read_last(path: Path) -> None:

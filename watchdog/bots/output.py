@@ -1,5 +1,6 @@
 """The file that takes what a bot writes to its standard output and error."""
 
+import contextlib
 import logging
 import os
 import re
@@ -41,13 +42,20 @@ class BotOutput:
         return fd
 
     def trim(self) -> None:
-        """Empty a file over the limit while the bot goes on writing; its text is copied to `.1` first."""
+        """Empty a file over the limit while the bot goes on writing; its text is copied to `.1` first, if there is
+        room for it: on a full disk this file may be what fills it."""
         try:
-            if self._size() > self._limit_bytes:
+            if self._size() <= self._limit_bytes:
+                return
+            try:
                 shutil.copyfile(self._path, self._aside)
                 self._aside.chmod(0o600)
-                os.truncate(self._path, 0)  # the bot appends, so that it goes on at the new end
-                self._begin = 0
+            except OSError as e:
+                log.warning("%s: the bot's output until now is not kept: %s", self._aside, e.strerror)
+                with contextlib.suppress(OSError):
+                    self._aside.unlink()
+            os.truncate(self._path, 0)  # the bot appends, so that it goes on at the new end
+            self._begin = 0
         except OSError as e:
             log.warning("%s cannot be kept small: %s", self._path, e.strerror)
 
