@@ -1,15 +1,30 @@
 """The files of a version, and whether each is the one that was registered."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from registry.hashing import sha256_file
+from registry.memory import BeingWrittenError
 from registry.paths import resolve
 
 MAIN = "main"
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
+
+
+State = Literal["ok", "missing", "mismatch", "changing", "unreadable", "no_checksum", "unsigned", "forged"]
+"""`changing`: it is being written at this moment. The last two are about the entry, where signatures are asked for:
+`unsigned` bears none by the key that is, `forged` one that does not fit the entry."""
+
+
+class Described(NamedTuple):
+    """One artifact as its entry has it: the path as written, and the SHA-256 in lower-case hex, None without one."""
+
+    name: str
+    path: str
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class ArtifactState:
     path: Path
     expected: str | None
     actual: str | None
-    state: Literal["ok", "missing", "mismatch", "unreadable", "no_checksum"]
+    state: State
     detail: str
 
     @property
@@ -37,7 +52,7 @@ class ArtifactState:
         return self.state == "ok"
 
 
-def artifacts_of(entry: object, folder: Path) -> list[Artifact]:
+def described(entry: object) -> list[Described]:
     """The artifacts of one entry of `models`, the main one first; ValueError says what has another shape."""
     if not isinstance(entry, dict):
         raise ValueError("the entry is not an object")
@@ -46,25 +61,32 @@ def artifacts_of(entry: object, folder: Path) -> list[Artifact]:
         raise ValueError('"artifacts" is not an object of name: {"path", "checksum"}')
     if further and MAIN in further:
         raise ValueError(f'"artifacts" holds "{MAIN}", which is the name of the entry\'s own path')
-    return [
-        _artifact(name, described, folder) for name, described in [(MAIN, entry), *(further or {}).items()]
-    ]
+    return [_described(name, part) for name, part in [(MAIN, entry), *(further or {}).items()]]
 
 
-def _artifact(name: str, described: object, folder: Path) -> Artifact:
-    written: Any = described.get("path") if isinstance(described, dict) else None
-    if not isinstance(described, dict) or not isinstance(written, str):
+def _described(name: str, part: object) -> Described:
+    if not name.isprintable():
+        raise ValueError(f"the artifact {name[:200]!a} has no name of printable characters")
+    written: Any = part.get("path") if isinstance(part, dict) else None
+    if not isinstance(part, dict) or not isinstance(written, str):
         raise ValueError(f'artifact {name} has no "path" that is a text')
-    checksum = described.get("checksum")
+    checksum = part.get("checksum")
     match = _SHA256.fullmatch(checksum) if isinstance(checksum, str) else None
-    return Artifact(name, resolve(written, folder), match[1].lower() if match else None)
+    return Described(name, written, match[1].lower() if match else None)
 
 
-def check(artifact: Artifact) -> ArtifactState:
-    """Hashes the file and compares. A checksum that is no SHA-256 at all proves nothing, good or bad."""
+def artifacts_of(entry: object, folder: Path) -> list[Artifact]:
+    """As `described`, with the files that the paths mean."""
+    return [Artifact(part.name, resolve(part.path, folder), part.sha256) for part in described(entry)]
+
+
+def check(artifact: Artifact, sha256: Callable[[Path], str] = sha256_file) -> ArtifactState:
+    """Compares what `sha256` says of the file. A checksum that is no SHA-256 at all proves nothing, good or bad."""
     name, path, expected = artifact.name, artifact.path, artifact.expected
     try:
-        actual = sha256_file(path)
+        actual = sha256(path)
+    except BeingWrittenError:
+        return ArtifactState(name, path, expected, None, "changing", f"{name}: {path} is being written")
     except (FileNotFoundError, NotADirectoryError):
         return ArtifactState(name, path, expected, None, "missing", f"{name}: {path} is missing")
     except OSError as error:

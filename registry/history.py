@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+LONGEST_TIME = 100
+"""Characters; what is longer is no time."""
+
 
 @dataclass(frozen=True)
 class Switch:
@@ -79,7 +82,7 @@ def deployment(history: Sequence[Any], current: str) -> Deployment:
     """
     newest = next(reversed(list(switches(history))), None)
     since = newest.event.get("timestamp") if newest and newest.version == current else None
-    return Deployment(current, since if isinstance(since, str) else None)
+    return Deployment(current, since if isinstance(since, str) and len(since) <= LONGEST_TIME else None)
 
 
 def _left(event: dict[str, Any], current: str | None) -> str | None:

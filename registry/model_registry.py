@@ -11,10 +11,13 @@ from typing import Any
 from registry import changes
 from registry.artifacts import MAIN
 from registry.errors import RegistryError, remedy
-from registry.hashing import sha256_file
+from registry.hashing import Look, no_look, sha256_file
 from registry.links import Link, switched
+from registry.memory import HashMemory
 from registry.paths import resolve
+from registry.signing import KEY_FILE_VARIABLE, SigningKey
 from registry.snapshot import Snapshot
+from registry.store import is_name
 from registry.view import Data, Name, RegistryView
 
 logger = logging.getLogger(__name__)
@@ -28,6 +31,9 @@ class ModelRegistry(RegistryView):
     `links` maps fixed file names in the folder to artifact names; they follow the current version. Times are
     ISO 8601 with offset. What cannot be done raises RegistryError with a remedy, and has changed nothing;
     after a switch the result is read back, and an error then says that the switch was made.
+
+    `signing_key`: the private key that new versions are signed with, as a PEM file or its bytes; without it the file
+    that MODEL_SIGNING_KEY_FILE names, if any. `public_key`, `hashes` and `look`: see `RegistryView`.
     """
 
     def __init__(
@@ -37,9 +43,21 @@ class ModelRegistry(RegistryView):
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         lock_timeout_s: float = 10.0,
+        hashes: HashMemory | None = None,
+        look: Look = no_look,
+        signing_key: Name | bytes | None = None,
+        public_key: str | None = None,
     ) -> None:
-        super().__init__(registry_path, links or {}, lock_timeout_s=lock_timeout_s)
+        super().__init__(
+            registry_path,
+            links or {},
+            lock_timeout_s=lock_timeout_s,
+            hashes=hashes,
+            look=look,
+            public_key=public_key,
+        )
         self._now = now
+        self._signing_key = signing_key
 
     def register_model(
         self,
@@ -50,19 +68,23 @@ class ModelRegistry(RegistryView):
         *,
         artifacts: Mapping[str, Name] | None = None,
     ) -> Data:
-        """Adds a version with its file (and further `artifacts` by name), hashed now; returns its entry.
+        """Adds a version with its file (and further `artifacts` by name), hashed now; returns its entry, signed if
+        there is a key.
 
         The files stay where they are. The folder and registry.json are made when they do not exist yet. A
         name that is taken is refused: a version under quarantine must not come back as something else.
         """
-        if not version or version != version.strip():
+        if not version or version != version.strip() or not is_name(version):
             raise RegistryError(f"{version!r} is no name for a version; give one like v2.1.0")
         if MAIN in (artifacts or {}):
             raise RegistryError(f'"{MAIN}" is the model file itself; give the further artifact another name')
+        key = self._key()
         entry: Data = {"version": version, "model_type": model_type, **self._described(model_path)}
         if artifacts:
             entry["artifacts"] = {name: self._described(path) for name, path in artifacts.items()}
         entry |= {"metadata": dict(metadata), "registered_at": self._time(), "status": "registered"}
+        if key is not None:
+            entry = self._signed(key, version, entry)
 
         def change(data: Data) -> Change:
             if version in data["models"]:
@@ -149,6 +171,29 @@ class ModelRegistry(RegistryView):
         with self._store.locked():
             self._store.update(change)
 
+    def sign(self, version: str) -> str:
+        """Vouches for a version, whose files must verify, with the private key; returns the public one.
+
+        Nobody else vouches for what the entry holds at this moment: sign what you know to be good.
+        """
+        key = self._key()
+        if key is None:
+            raise RegistryError(
+                f"there is no key to sign {version} with; give signing_key, or set {KEY_FILE_VARIABLE}"
+            )
+
+        def change(data: Data) -> Change:
+            fault = Snapshot(data, self.folder, self._links, self._sha256).unverified(version)
+            if fault is not None:
+                raise RegistryError(f"{version} cannot be signed, nothing was changed: {fault}")
+            data["models"][version] = self._signed(key, version, data["models"][version])
+            return nullcontext()
+
+        with self._store.locked():
+            self._store.update(change)
+        logger.info("signed %s", version)
+        return key.public.text
+
     def sync_links(self) -> None:
         """Points the links to the artifacts of the current version; RegistryError when that cannot be."""
         if not self._links:
@@ -161,6 +206,19 @@ class ModelRegistry(RegistryView):
                 )
             with self._switch(snapshot, snapshot.links(snapshot.current)):
                 pass
+
+    def _key(self) -> SigningKey | None:
+        if self._signing_key is not None:
+            return SigningKey(self._signing_key)
+        named = os.environ.get(KEY_FILE_VARIABLE)
+        return SigningKey(named) if named else None
+
+    @staticmethod
+    def _signed(key: SigningKey, version: str, entry: Data) -> Data:
+        try:
+            return key.signed(version, entry)
+        except ValueError as error:
+            raise RegistryError(f"{version} cannot be signed, nothing was changed: {error}") from error
 
     def _described(self, file: Name) -> dict[str, str]:
         """Path and checksum for an entry: the path as given, if the registry takes it for the same file."""
@@ -207,7 +265,7 @@ class ModelRegistry(RegistryView):
             yield
         for aside in kept:
             try:
-                if snapshot.has_file(sha256_file(aside)):
+                if snapshot.has_file(self._sha256(aside)):
                     aside.unlink()
                 else:
                     logger.warning(

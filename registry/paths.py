@@ -41,8 +41,8 @@ def _names(written: str) -> tuple[str, ...]:
     windows = "\\" in written and "/" not in written
     path = PureWindowsPath(written) if windows else PurePosixPath(written)
     names = tuple(part for part in path.parts if part != path.anchor)
-    if not names or names[-1] == ".." or "\0" in written:
-        raise ValueError(f"{written!r} names no file")
+    if not names or names[-1] == ".." or not written.isprintable():
+        raise ValueError(f"{written[:200]!a} names no file")
     return names
 
 

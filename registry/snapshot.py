@@ -1,7 +1,8 @@
 """One reading of registry.json, and what can be said of its versions: files, quarantine, ways back."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from registry import history
 from registry.artifacts import Artifact, ArtifactState, artifacts_of, check
 from registry.errors import RegistryError
+from registry.hashing import sha256_file
 from registry.links import Link, plan
+from registry.signing import PublicKey
 from registry.store import FILE_NAME
 
 
@@ -22,14 +25,26 @@ class Survey:
 
 
 class Snapshot:
-    """`data` as it was read from the registry in `folder`; files are looked at when they are asked for."""
+    """`data` as it was read from the registry in `folder`; files are looked at when they are asked for.
 
-    def __init__(self, data: dict[str, Any], folder: Path, links: Mapping[str, str]) -> None:
+    `sha256` tells the hash of a file; with a `public_key`, a version without a signature by it does not verify.
+    """
+
+    def __init__(
+        self,
+        data: dict[str, Any],
+        folder: Path,
+        links: Mapping[str, str],
+        sha256: Callable[[Path], str] = sha256_file,
+        public_key: PublicKey | None = None,
+    ) -> None:
         self._models: dict[str, Any] = data["models"]
         self._history: list[Any] = data["history"]
         self.current: str | None = data["current_version"] or None
         self._folder = folder
         self._links = links
+        self._sha256 = sha256
+        self._public_key = public_key
 
     @cached_property
     def quarantined(self) -> frozenset[str]:
@@ -61,7 +76,18 @@ class Snapshot:
         return {artifact.name: artifact.path for artifact in self.artifacts(version)}
 
     def check(self, version: str) -> list[ArtifactState]:
-        return [check(artifact) for artifact in self.artifacts(version)]
+        """One state for each artifact, the main one first. It is the main one's that tells of the signature, too."""
+        main, *further = [check(artifact, self._sha256) for artifact in self.artifacts(version)]
+        return [self._with_signature(version, main), *further]
+
+    def _with_signature(self, version: str, main: ArtifactState) -> ArtifactState:
+        """A missing signature is told when the file is good; one that does not fit, whatever the file is."""
+        if self._public_key is None:
+            return main
+        found = self._public_key.judge(version, self._models[version])
+        if found.state == "signed" or (found.state == "unsigned" and not main.ok):
+            return main
+        return replace(main, state=found.state, detail=f"{main.name}: {found.detail}")
 
     def has_file(self, sha256: str) -> bool:
         """Whether a file with this hash is an artifact that verifies."""
@@ -70,7 +96,7 @@ class Snapshot:
                 known = [artifact for artifact in self.artifacts(version) if artifact.expected == sha256]
             except RegistryError:
                 continue  # an entry that cannot be read vouches for no file
-            if any(check(artifact).ok for artifact in known):
+            if any(check(artifact, self._sha256).ok for artifact in known):
                 return True
         return False
 
@@ -92,8 +118,19 @@ class Snapshot:
             states = self.check(version)
         except RegistryError as error:
             return str(error)
-        faults = "; ".join(state.detail for state in states if not state.ok)
-        return f"{faults}; restore what was registered from a backup" if faults else None
+        bad = [state for state in states if not state.ok]
+        if not bad:
+            return None
+        faults = "; ".join(state.detail for state in bad)
+        if all(state.state == "unsigned" for state in bad):
+            return (
+                f"{faults}; if its files are trusted, sign it: {self.command('sign', version)} --key KEY_FILE"
+            )
+        return f"{faults}; restore what was registered from a backup"
+
+    def command(self, name: str, version: str) -> str:
+        """One of this package's commands for a version, to be typed."""
+        return f"python -m registry {name} {shlex.quote(version)} --registry-path {shlex.quote(str(self._folder))}"
 
     def problem(self, version: str) -> str | None:
         """Why a version cannot be made the current one; None when it can."""
@@ -111,10 +148,9 @@ class Snapshot:
         if version == self.current:
             return f"{version} is current already; leave the version out, or name another one"
         if version in self.quarantined:
-            call = f"ModelRegistry({str(self._folder)!r}).release({version!r})"
             return (
                 f"{version} is in quarantine, it was rolled back from; if it is good after all, release it "
-                f'first: python -c "from registry import ModelRegistry; {call}"'
+                f"first: {self.command('release', version)}"
             )
         fault = self.problem(version)
         return fault and f"{version} cannot be rolled back to, nothing was changed: {fault}"

@@ -10,16 +10,22 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from registry.errors import RegistryError, remedy
+from registry.hashing import opened
 from registry.lock import locked
 
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "registry.json"
 LOCK_NAME = FILE_NAME + ".lock"
+MOST_BYTES = 16 << 20
+"""A file of ten thousand versions has half of it; a larger one would hold up whoever reads it."""
+
+LONGEST_NAME = 200
 _ATTEMPTS = 5
 _PAUSE_S = 0.02
 
@@ -98,15 +104,19 @@ class Store:
         deadline = self._monotonic() + self._patience_s
         while True:
             try:
-                with self.path.open("rb") as file:
+                with opened(self.path) as raw, BufferedReader(raw) as file:
                     stamp = _stamp(os.fstat(file.fileno()))
-                    text = file.read()
+                    text = file.read(MOST_BYTES + 1)
             except FileNotFoundError as error:
                 if or_empty and self.folder.is_dir():
                     return self._shaped({}), None
                 raise self._system_error("cannot be read", error) from error
             except OSError as error:
                 raise self._system_error("cannot be read", error) from error
+            if len(text) > MOST_BYTES:
+                raise RegistryError(
+                    f"{self.path}: is larger than {MOST_BYTES >> 20} MiB; take out what is no version and no history"
+                )
             try:
                 data = self._parsed(text)
             except RegistryError:
@@ -140,6 +150,9 @@ class Store:
             raise self._misshapen('"current_version" ', "a text or null")
         if not isinstance(data.setdefault("history", []), list):
             raise self._misshapen('"history" ', "a list of events")
+        for name in (data["current_version"] or "", *data["models"]):
+            if not is_name(name):
+                raise self._misshapen(f"the version {name[:LONGEST_NAME]!a} ", "one line of printable characters")
         return data
 
     def _misshapen(self, what: str, wanted: str) -> RegistryError:
@@ -175,6 +188,11 @@ class Store:
         except OSError as error:
             raise self._system_error("cannot be written, the old one is untouched", error) from error
         sync_folder(target.parent)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can name something: it is said in alerts and logs, where it must not begin lines of its own."""
+    return text.isprintable() and len(text) <= LONGEST_NAME
 
 
 def sync_folder(folder: Path) -> None:

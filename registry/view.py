@@ -1,16 +1,20 @@
 """The reading half of the registry: which version is current, what verifies, where a rollback would go."""
 
+import copy
 import logging
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from registry import history
 from registry.artifacts import ArtifactState
 from registry.errors import RegistryError
+from registry.hashing import Look, no_look, sha256_file
 from registry.history import Deployment
 from registry.links import validated
+from registry.memory import HashMemory
+from registry.signing import PublicKey
 from registry.snapshot import Snapshot, Survey
 from registry.store import Store
 
@@ -21,13 +25,36 @@ Name = str | os.PathLike[str]
 
 
 class RegistryView:
-    """A registry that is only read. Keeps no state: every call reads registry.json afresh."""
+    """A registry that is only read. Keeps no state: every call reads registry.json afresh.
 
-    def __init__(self, registry_path: Name, links: Mapping[str, str], *, lock_timeout_s: float) -> None:
+    `hashes`: where hashes of files are remembered; without it they are hashed at each look. `look`: called while a
+    file is hashed, about every MiB; what it raises cuts the call short. `public_key`: `ed25519:...`; a version that
+    bears no signature by it does not verify.
+    """
+
+    def __init__(
+        self,
+        registry_path: Name,
+        links: Mapping[str, str],
+        *,
+        lock_timeout_s: float,
+        hashes: HashMemory | None = None,
+        look: Look = no_look,
+        public_key: str | None = None,
+    ) -> None:
         # Absolute but not resolved: the bot runs in the parent of the folder as it is named.
         self.folder = Path(os.path.abspath(registry_path))  # noqa: PTH100
         self._store = Store(self.folder, lock_timeout_s=lock_timeout_s)
         self._links = validated(links)
+        self.hashes = hashes
+        self._look = look
+        self.public_key = None if public_key is None else PublicKey(public_key)
+
+    def looking(self, look: Look, hashes: HashMemory | None = None) -> Self:
+        """The same registry for another caller, who is cut short by another `look`."""
+        other = copy.copy(self)
+        other._look, other.hashes = look, hashes or self.hashes
+        return other
 
     @property
     def path(self) -> Path:
@@ -66,11 +93,13 @@ class RegistryView:
         return self._snapshot().paths(version)
 
     def check(self, version: str) -> list[ArtifactState]:
-        """Hashes every file of a version; RegistryError when it is unknown or its entry has another shape."""
+        """The state of every file of a version, and of its signature; RegistryError when it is unknown or its entry
+        has another shape."""
         return self._snapshot().check(version)
 
     def verify_checksum(self, version: str) -> bool:
-        """Whether every file of the version is the registered one. False, and logged, when it is unknown."""
+        """Whether every file of the version is the registered one, and signed if that is asked for. False, and logged,
+        when it is unknown."""
         fault = self._snapshot().unverified(version)
         if fault is not None:
             logger.warning("%s does not verify: %s", version, fault)
@@ -110,4 +139,10 @@ class RegistryView:
         return snapshot.current is not None and snapshot.links_fault(snapshot.current) is None
 
     def _snapshot(self, data: Data | None = None) -> Snapshot:
-        return Snapshot(self.registry if data is None else data, self.folder, self._links)
+        found = self.registry if data is None else data
+        return Snapshot(found, self.folder, self._links, self._sha256, self.public_key)
+
+    def _sha256(self, path: Path) -> str:
+        if self.hashes is None:
+            return sha256_file(path, self._look)
+        return self.hashes.sha256(path, self._look)

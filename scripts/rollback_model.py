@@ -63,7 +63,8 @@ def _registry(options: argparse.Namespace) -> ModelRegistry:
         settings = config.load(options.config).registry
     except config.ConfigError as error:
         raise RegistryError(str(error)) from error
-    return ModelRegistry(options.registry_path or settings.path, settings.links)
+    path = options.registry_path or settings.path
+    return ModelRegistry(path, settings.links, public_key=settings.signing_key)
 
 
 def _roll_back(registry: ModelRegistry, to: str | None, *, execute: bool) -> int:

@@ -2,6 +2,9 @@
 
 Fires when an artifact of the current version is missing or its SHA-256 differs from the registry's. A file that is
 still being written is pending; one that cannot be read proves nothing (no_data).
+
+Where versions have to be signed, a signature that does not fit the version's entry fires, too: the checksum in it is
+then anybody's. A signature that was never there is missing data, and fires nothing.
 """
 
 from dataclasses import dataclass
@@ -43,7 +46,7 @@ class ChecksumRule:
     def evaluate(self, now: datetime) -> Verdict:
         """The worst of all artifacts."""
         fresh = [check for check in self._found.values() if now - check.at <= STALE]
-        damaged = [check for check in fresh if check.state in {"missing", "mismatch"}]
+        damaged = [check for check in fresh if check.state in {"missing", "mismatch", "forged"}]
         if damaged:
             return self._verdict("firing", len(damaged), "; ".join(map(_damage, damaged)))
         for check in fresh:
@@ -52,6 +55,8 @@ class ChecksumRule:
         for check in fresh:
             if check.state == "unreadable":
                 return self._verdict("no_data", None, f"{check.path} cannot be checked: {check.detail}")
+            if check.state == "unsigned":
+                return self._verdict("no_data", None, f"nobody vouches for {check.version}: {check.detail}")
         if not fresh:
             never = "have not been checked yet" if not self._found else "have not been checked for hours"
             return self._verdict("no_data", None, f"the model's files {never}")
@@ -80,6 +85,8 @@ class ChecksumRule:
 
 
 def _damage(check: ArtifactCheck) -> str:
+    if check.state == "forged":
+        return f"nobody vouches for {check.path} ({check.artifact} of {check.version}): {check.detail}"
     what = "is missing" if check.state == "missing" else "differs from the registry's SHA-256"
     detail = f": {check.detail}" if check.detail else ""
     return f"{check.path} ({check.artifact} of {check.version}) {what}{detail}"

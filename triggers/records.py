@@ -78,7 +78,8 @@ class ArtifactCheck:
     version: str
     artifact: str
     path: str
-    state: Literal["ok", "missing", "mismatch", "changing", "unreadable"]
+    state: Literal["ok", "missing", "mismatch", "changing", "unreadable", "unsigned", "forged"]
+    """The last two are about the version's signature, where one is asked for: there is none, or it does not fit."""
     detail: str = ""
 
 
