@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from config import Settings
 from registry import ModelRegistry, RegistryError
 from watchdog.finding import Finding
+from watchdog.open_registry import open_registry
 
 
 def registry(settings: Settings) -> Iterator[Finding]:
     """registry.json, every checksum, the links, the target."""
-    found = ModelRegistry(settings.registry.path, links=settings.registry.links)
+    found = open_registry(settings)
     try:
         data = found.read()
         current = data["current_version"]

@@ -78,7 +78,7 @@ class Collector:
         self._registry, self._bot, self._engine = registry, bot, engine
         self._tz = settings.bot.tz
         self._parser = BotLogParser(self._tz)
-        self._files = ModelFiles(registry, clock)
+        self._files = ModelFiles(registry, clock, journal)
         self._trades: Trades | None = None
         self._log: Follower | None = None
         self._live = False
@@ -122,6 +122,8 @@ class Collector:
         self._trouble("runs-another", self.runs_another)
         self._trouble("artifact", self._files.unreadable)
         self._trouble("registry-entry", self._files.entry_trouble)
+        self._trouble("unsigned", self._files.unsigned)
+        self._trouble("unsigned-targets", self._files.unsigned_targets)
         found = self._files.look_for_target()
         self._trouble("no-target", None if found else messages.no_target_ahead(deployment.version))
 

@@ -1,7 +1,8 @@
 """What may end a wait of the procedure early: the daemon hands over (SIGTERM), or somebody orders a halt.
 
-A step that acts is never cut short; only waits look here. So a SIGTERM finishes the running step, and a wait
-(for the proof of the loaded model, or while monitoring), in which nothing is half done, is left to the next start.
+A step that acts is never cut short; only waits look here, and the hashing of files. So a SIGTERM finishes the running
+step, and what takes long while nothing is half done (the proof of the loaded model, the monitoring, the hashing of a
+model of gigabytes before or after its switch) is left to the next start.
 """
 
 from collections.abc import Awaitable, Callable

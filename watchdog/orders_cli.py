@@ -3,11 +3,12 @@
 from rich.console import Console
 
 from config import Settings
-from registry import ModelRegistry, RegistryError
+from registry import RegistryError
 from watchdog import messages
 from watchdog.assemble import locks
 from watchdog.by_hand import carry_out
 from watchdog.lock import LockedError
+from watchdog.open_registry import open_registry
 from watchdog.order_follow import What, follow
 from watchdog.orders import ControlFolder, OrderError
 from watchdog.screen import say
@@ -16,7 +17,7 @@ from watchdog.service import START_ERRORS
 
 def dry_run(settings: Settings, to: str | None, out: Console) -> int:
     """Says what a rollback would do; 1 if it could not be done."""
-    registry = ModelRegistry(settings.registry.path, links=settings.registry.links)
+    registry = open_registry(settings)
     try:
         current = registry.read()["current_version"]
         survey = registry.survey()

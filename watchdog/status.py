@@ -12,12 +12,14 @@ from typing import Any
 
 from config import Settings
 from notifier import NotifyError, Outbox
-from registry import ModelRegistry, RegistryError
+from registry import HashMemory, RegistryError
 from watchdog.assemble import journal_path, locks, make_bot
 from watchdog.bots.base import BotError, Running, look_at
 from watchdog.clock import utc_now
+from watchdog.hashes import remembered
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError
+from watchdog.open_registry import open_registry
 from watchdog.orders import ControlFolder
 from watchdog.reading import open_journal
 
@@ -53,6 +55,7 @@ class _Seen:
     unknown: str | None
     """Why nobody can tell whether it runs, or None."""
     model: _Model
+    hashes: HashMemory | None
 
 
 def look(settings: Settings) -> Status:
@@ -102,6 +105,7 @@ def _look(settings: Settings, journal: Journal | None) -> _Seen:
         running=running,
         unknown=unknown,
         model=_model(settings, journal),
+        hashes=remembered(journal) if journal else None,
     )
 
 
@@ -130,7 +134,7 @@ def _sentence(seen: _Seen, state: str) -> str:
 
 def _model(settings: Settings, journal: Journal | None) -> _Model:
     try:
-        found = ModelRegistry(settings.registry.path, links=settings.registry.links).deployment()
+        found = open_registry(settings).deployment()
     except RegistryError as error:
         return _Model(problem=f"the registry cannot be read: {error}")
     if found is None:
@@ -155,7 +159,7 @@ def _target(settings: Settings, seen: _Seen) -> str | None:
     incident = seen.incident
     if incident is not None and incident.target is not None and not incident.bot_is_back:
         return incident.target
-    registry = ModelRegistry(settings.registry.path, links=settings.registry.links)
+    registry = open_registry(settings, seen.hashes)
     try:
         if seen.daemon is None:
             return registry.target()

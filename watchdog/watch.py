@@ -24,6 +24,9 @@ from watchdog.world import World
 
 log = logging.getLogger(__name__)
 
+PRESSING = frozenset({"unsigned"})
+"""Troubles that the collecting found and that are not for office hours."""
+
 
 class Watch:
     """Looks, judges and acts for one bot."""
@@ -68,7 +71,7 @@ class Watch:
         for name, text in self._collector.troubles.items():
             if name == "trade-log-stale" and self._world.halted:
                 continue
-            self._troubles[name] = (text, "warning")
+            self._troubles[name] = (text, "critical" if name in PRESSING else "warning")
         self._conditions.update(now, self._troubles)
         sentence = self._sentence()
         self._save(now, sentence)
