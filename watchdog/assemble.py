@@ -8,18 +8,19 @@ from pathlib import Path
 
 from config import Settings
 from notifier import ConsoleChannel, Courier, Outbox, Redactor, TelegramChannel
-from registry import ModelRegistry
 from triggers import Engine
 from watchdog.bots.base import BotControl
 from watchdog.bots.process import ProcessBot
 from watchdog.clock import Clock
 from watchdog.collect import Collector
+from watchdog.hashes import remembered
 from watchdog.incidents import Incidents
 from watchdog.interrupts import Interrupts
 from watchdog.journal import Journal
 from watchdog.lock import Lock
 from watchdog.logs import say_alert
 from watchdog.obey import Orders
+from watchdog.open_registry import open_registry
 from watchdog.orders import ControlFolder
 from watchdog.rules import build_engine
 from watchdog.tell import Teller
@@ -99,7 +100,8 @@ def assemble(settings: Settings) -> Parts:
     bot = make_bot(settings, journal)
     control = ControlFolder(settings.control_dir)
     control.prepare()
-    registry = ModelRegistry(settings.registry.path, links=settings.registry.links)
+    interrupts = Interrupts(clock, asyncio.sleep)
+    registry = open_registry(settings, remembered(journal), interrupts.look)
     outbox = Outbox(journal_path(settings), redact=redact)
     courier = Courier(outbox, _channels(settings), clock.now, on_problem=lambda text: log.error("%s", text))
     engine = build_engine(settings, clock.now())
@@ -108,7 +110,7 @@ def assemble(settings: Settings) -> Parts:
         settings=settings,
         clock=clock,
         sleep=asyncio.sleep,
-        interrupts=Interrupts(clock, asyncio.sleep),
+        interrupts=interrupts,
         journal=journal,
         registry=registry,
         bot=bot,

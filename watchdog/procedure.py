@@ -80,8 +80,8 @@ class Run:
         self.world.journal.save(self.incident)
 
     async def beside(self, look: Callable[[], T]) -> T:
-        """Looks (hashes files) in a worker thread. A halt or a hand-over does not wait for it: it ends by itself, within
-        the next MiB, for the world's registry looks for both, too."""
+        """Looks (hashes files) in a worker thread. A halt or a hand-over does not wait for it: the world's registry
+        looks for both itself, at every MiB."""
         task = asyncio.ensure_future(asyncio.to_thread(look))
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # it may say so in vain
         while not task.done():
