@@ -23,7 +23,11 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # not splitlines(): that also cuts at characters a code span may hold
 _ATOM = re.compile(r"`[^`\n]+`|`|[^\s`]+|\s+")
 _CODE_TAGS = len("<b></b><code></code>")  # code in a headline also closes and opens the bold again
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and line feed
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # they turn the reading direction
+    r"\u2028\u2029\ufff9-\ufffb\ud800-\udfff]"  # line ends, annotations, halves of characters
+)
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Part:
 
 
 def clean(text: str) -> str:
-    """The text as it can be stored and sent: no lone surrogates (from undecodable log lines), no control
-    characters, not empty, not endless."""
+    """The text as it can be stored, sent and shown: no lone surrogates (from undecodable log lines), no control
+    characters, nothing that makes it read otherwise than it is, not empty, not endless."""
     text = _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
     if len(text) > MAX_TEXT:
         text = f"{text[:MAX_TEXT]}\n(shortened: {len(text) - MAX_TEXT} more characters)"

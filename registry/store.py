@@ -152,7 +152,9 @@ class Store:
             raise self._misshapen('"history" ', "a list of events")
         for name in (data["current_version"] or "", *data["models"]):
             if not is_name(name):
-                raise self._misshapen(f"the version {name[:LONGEST_NAME]!a} ", "one line of printable characters")
+                raise self._misshapen(
+                    f"the version {name[:LONGEST_NAME]!a} ", "one line of printable characters"
+                )
         return data
 
     def _misshapen(self, what: str, wanted: str) -> RegistryError:

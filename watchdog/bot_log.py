@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
 from triggers.records import LogLine
+from watchdog.plain import plain
 from watchdog.times import LocalTimes
 
 MAX_LINES = 64
@@ -48,8 +49,8 @@ class BotLogParser:
         done: list[LogLine] = []
         for line in lines:
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            if "\x1b" in text:
-                text = _COLOUR.sub("", text)
+            if not text.isprintable():
+                text = plain(_COLOUR.sub("", text))
             if (message := self._begin(text, done)) is not None:
                 text = message
             elif self._header is None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from notifier import RedactingFormatter, Redactor, quiet_libraries
+from watchdog.plain import plain
 
 alerts = logging.getLogger("watchdog.alerts")
 
@@ -35,12 +36,19 @@ def under_systemd() -> bool:
     return (device, inode) == (str(found.st_dev), str(found.st_ino))
 
 
+class _Hanging(logging.Formatter):
+    """What follows the first line hangs below it, so that no text can pass for a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record)).replace("\n", "\n    ")
+
+
 class _Priorities(logging.Formatter):
     """`<4>message`, each line with its priority: the journal has the time by itself."""
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = f"<{_PRIORITY.get(record.levelno, 6)}>"
-        return "\n".join(prefix + line for line in super().format(record).splitlines())
+        return "\n".join(prefix + line for line in plain(super().format(record)).split("\n"))
 
 
 class _Terminal(logging.Handler):
@@ -63,9 +71,9 @@ def set_up(secrets: Sequence[str], level: int = logging.INFO) -> None:
         inner: logging.Formatter = _Priorities("%(message)s")
     elif sys.stderr.isatty():
         handler = _Terminal(Console(stderr=True))
-        inner = logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S")
+        inner = _Hanging("%(asctime)s  %(message)s", "%H:%M:%S")
     else:
-        inner = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+        inner = _Hanging("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(RedactingFormatter(Redactor(secrets), inner))
     root = logging.getLogger()
     for old in list(root.handlers):

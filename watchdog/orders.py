@@ -17,11 +17,15 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from watchdog.incident import Order
+from watchdog.plain import one_line
 
 TARGET_KEYS = ("to", "version", "target", "target_version")
 
 ORDERS: tuple[Literal["halt", "rollback", "resume"], ...] = ("halt", "rollback", "resume")
 MOST_BYTES = 16 * 1024
+MOST_REASON, MOST_NAME = 1000, 200
+"""Characters of what an order says."""
+
 MOST_HANDLED = 1000
 HANDLED = re.compile(r"\d{8}T\d{12}-(HALT|ROLLBACK|RESUME|PAUSE)")
 PART = re.compile(r"\.\w+\.\d+")
@@ -169,7 +173,9 @@ class ControlFolder:
         text = json.dumps({"by": by, "reason": reason, "to": to})
         part = self.path / f".{what}.{os.getpid()}"
         try:
-            part.write_text(text + "\n", encoding="utf-8")
+            part.unlink(missing_ok=True)  # a link that waits there would lead the writing elsewhere
+            with part.open("x", encoding="utf-8") as file:
+                file.write(text + "\n")
             part.replace(flag)
         except OSError as error:
             raise OrderError(f"{flag}: {error.strerror}: the order could not be written") from error
@@ -192,7 +198,7 @@ class ControlFolder:
             text = f"(the flag could not be read: {error.strerror})"
             with contextlib.suppress(OSError):
                 ident = _ident(flag.lstat())
-        by, reason, wanted = _parse(text)
+        by, reason, wanted = _plain(*_parse(text))
         who = f"{by} (flag file of {owner})" if by and by != owner else f"{owner} (flag file)"
         return Order(cast(Any, what), who, reason, wanted, ident)
 
@@ -228,6 +234,15 @@ def _parse(text: str) -> tuple[str | None, str, str | None]:
         by if isinstance(by, str) else None,
         reason if isinstance(reason, str) else "",
         "" if wanted is None else str(wanted),
+    )
+
+
+def _plain(by: str | None, reason: str, wanted: str | None) -> tuple[str | None, str, str | None]:
+    """As one line each: it goes to everybody's screen, into the journal and into the registry's history."""
+    return (
+        None if by is None else one_line(by, MOST_NAME),
+        one_line(reason, MOST_REASON),
+        None if wanted is None else one_line(wanted, MOST_NAME),
     )
 
 

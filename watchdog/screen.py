@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from watchdog.plain import plain
+
 GAP = "  "
 LEAST_ROOM = 24
 """Columns for running text; where a table leaves less, the text goes below it."""
@@ -16,7 +18,7 @@ Cell = tuple[str, str]
 
 def say(out: Console, text: str, style: str = "", code: int = 0) -> int:
     """One line; returns `code`, so that a command can end with what it says."""
-    out.print(Text(text, style=style), highlight=False, soft_wrap=True)
+    out.print(Text(plain(text), style=style), highlight=False, soft_wrap=True)
     return code
 
 
@@ -24,6 +26,7 @@ def table(
     out: Console, rows: Sequence[tuple[Sequence[Cell], str]], header: tuple[Sequence[str], str] | None = None
 ) -> None:
     """Rows of short cells, each followed by running text that hangs below itself."""
+    rows = [([(plain(cell), style) for cell, style in cells], plain(text)) for cells, text in rows]
     heads = [[text for text, _ in cells] for cells, _ in rows] + ([list(header[0])] if header else [])
     widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
     if header:

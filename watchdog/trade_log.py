@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from triggers.records import Entry, Equity, Exit
+from watchdog.plain import one_line
 from watchdog.times import LocalTimes
 
 _EXCERPT = 120
@@ -117,8 +118,8 @@ class TradeLogDecoder:
     def _count_garbled(self, line: bytes, why: str) -> None:
         self.garbled += 1
         if self.first_garbled is None:
-            excerpt = line[:_EXCERPT].decode("utf-8", "replace").strip()
-            self.first_garbled = Garbled(self._lines, excerpt, why)
+            excerpt = one_line(line[:_EXCERPT].decode("utf-8", "replace"))
+            self.first_garbled = Garbled(self._lines, excerpt, one_line(why, _EXCERPT))
 
 
 def _decode_slowly(line: bytes) -> _Line:

@@ -101,3 +101,4 @@ def test_the_start_is_unknown_when_somebody_set_the_version_by_hand() -> None:
     assert deployment(history, "v1") == Deployment("v1", None)
     assert deployment([], "v1") == Deployment("v1", None)
     assert deployment([promoted("v1", timestamp=7)], "v1") == Deployment("v1", None)
+    assert deployment([promoted("v1", timestamp="9" * 1000)], "v1") == Deployment("v1", None)

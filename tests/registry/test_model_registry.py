@@ -110,7 +110,7 @@ def test_the_path_is_kept_as_given_if_it_leads_back_to_the_file(
         registry.register_model("b.pkl", "v3", {})
 
 
-@pytest.mark.parametrize("version", ["", " ", " v1", "v1\n"])
+@pytest.mark.parametrize("version", ["", " ", " v1", "v1\n", "v1\x1b[2J", "v1\nv2", "v" * 201])
 def test_a_version_needs_a_name(models: Path, version: str) -> None:
     (models / "a.pkl").touch()
     with pytest.raises(RegistryError, match="is no name for a version"):

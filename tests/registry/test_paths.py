@@ -76,7 +76,7 @@ def test_a_dangling_link_is_missing(folder: Path) -> None:
     assert resolve("link.pkl", folder) == folder.parent / "link.pkl"
 
 
-@pytest.mark.parametrize("written", ["", "/", ".", "..", "a/..", "a\0b"])
+@pytest.mark.parametrize("written", ["", "/", ".", "..", "a/..", "a\0b", "a\nb.pkl", "\x1b[2J.pkl", "\ud800"])
 def test_a_path_that_names_no_file_is_an_error(folder: Path, written: str) -> None:
     with pytest.raises(ValueError, match="names no file"):
         resolve(written, folder)

@@ -15,7 +15,7 @@ import pytest
 
 from registry import RegistryError
 from registry.errors import remedy
-from registry.store import Store, sync_folder
+from registry.store import MOST_BYTES, Store, sync_folder
 from tests.registry.shop import picture, unprivileged
 
 EMPTY: dict[str, Any] = {"models": {}, "current_version": None, "history": []}
@@ -57,6 +57,46 @@ def write(store: Store, **changes: Any) -> None:
 
 
 # --- reading
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: os.mkfifo(path), "not a regular file; put a plain file in its place"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file; put a plain file in its place"),
+        (lambda path: path.mkdir(), "Is a directory; put a plain file in its place"),
+        (lambda path: path.symlink_to(path.name), "symbolic links; the link leads to itself"),
+    ],
+    ids=["pipe", "endless device", "folder", "link to itself"],
+)
+def test_what_is_no_file_is_neither_waited_for_nor_read_without_end(
+    tmp_path: Path, make: Callable[[Path], None], said: str
+) -> None:
+    path = tmp_path / "registry.json"
+    make(path)
+    with pytest.raises(RegistryError, match=rf"{path}: cannot be read: .*{said}"):
+        store_of(tmp_path).read()
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    put(tmp_path, EMPTY)
+    os.truncate(tmp_path / "registry.json", MOST_BYTES + 1)
+    with pytest.raises(RegistryError, match="is larger than 16 MiB; take out what is no version"):
+        store_of(tmp_path).read()
+
+
+@pytest.mark.parametrize(
+    "name", ["v1\nall is well", "v1\x1b[2J", "v1\u202e", "v1\u2028", "half \ud800", "v" * 201]
+)
+@pytest.mark.parametrize("where", ["models", "current_version"])
+def test_a_name_that_would_write_lines_of_its_own_into_logs_and_alerts_is_refused(
+    tmp_path: Path, name: str, where: str
+) -> None:
+    put(tmp_path, EMPTY | {where: {name: {}} if where == "models" else name})
+    with pytest.raises(RegistryError, match="must be one line of printable characters") as raised:
+        store_of(tmp_path).read()
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 600 + len(str(tmp_path))
 
 
 def test_half_a_file_is_read_again_until_it_is_whole(tmp_path: Path) -> None:

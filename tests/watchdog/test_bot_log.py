@@ -122,7 +122,13 @@ def test_invalid_utf_8_colours_and_windows_line_ends() -> None:
     assert [line.message for line in parser.flush()] == ["caf�"]
 
 
-_TEXT = st.text(st.characters(exclude_characters="\n\r\x1b", exclude_categories=["Cs"]), max_size=30)
+def test_a_line_cannot_command_the_terminal_that_shows_it() -> None:
+    [got] = parse("2026-03-01 09:59:58,101 - a\x9bb - INFO - \x1b]0;title\x07\x1b[2Jall\r\u202eis well\tso")
+    assert got.message == "\ufffd]0;title\ufffd\ufffd[2Jall\ufffd\ufffdis well\tso"
+    assert got.logger == "a\ufffdb"
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]) | st.just("\t"), max_size=30)
 
 
 @given(st.lists(st.binary(max_size=60) | st.just(HEAD.encode())))

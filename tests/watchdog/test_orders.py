@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.watchdog.fakes import START
 from watchdog.incident import Order
-from watchdog.orders import MOST_BYTES, ControlFolder, OrderError, in_words, user_name
+from watchdog.orders import MOST_BYTES, MOST_REASON, ControlFolder, OrderError, in_words, user_name
 
 ME = user_name(os.geteuid())
 
@@ -180,7 +180,14 @@ def test_consuming_what_is_gone_is_no_error(control: ControlFolder) -> None:
         ("[1, 2]", None, "[1, 2]", None),
         ("null", None, "null", None),
         ('{"to": ', None, "", '{"to":'),  # cut off: to be refused
-        ("[" * 5000, None, "[" * 5000, None),
+        ("[" * 5000, None, "[" * (MOST_REASON - 1) + "…", None),
+        ("too many\nlosses\x1b[2J\u202e", None, "too many losses\ufffd[2J\ufffd", None),
+        (
+            '{"to": "v1\\n.9", "reason": "a\\u0000b\\ud800", "by": "b\\u009bob"}',
+            "b\ufffdob",
+            "a\ufffdb\ufffd",
+            "v1 .9",
+        ),
     ],
 )
 def test_what_a_flag_says(
@@ -225,7 +232,7 @@ def test_invalid_utf8_and_a_huge_flag_are_orders_all_the_same(control: ControlFo
     (control.path / "HALT").write_bytes(b"\xff\xfe bad" + b"x" * MOST_BYTES * 10)
     (order,) = seen(control)
     assert "�" in order.why
-    assert len(order.why) <= MOST_BYTES
+    assert len(order.why) == MOST_REASON
 
 
 @given(st.binary(max_size=300))
@@ -301,6 +308,19 @@ def test_a_pause_holds_while_its_flag_is_there(control: ControlFolder) -> None:
     control.unpause(START)  # there is none
 
 
+def test_an_order_is_not_written_through_a_link_that_waits_in_its_place(tmp_path: Path) -> None:
+    """A group may be let into the folder to give orders; that is no leave to write into others' files."""
+    control, treasure = ControlFolder(tmp_path / "control"), tmp_path / "treasure"
+    control.prepare()
+    treasure.write_text("untouched", encoding="utf-8")
+    (control.path / f".halt.{os.getpid()}").symlink_to(treasure)
+    (control.path / "HALT").symlink_to(treasure)
+    control.put("halt", by="alice", reason="odd")
+    assert treasure.read_text(encoding="utf-8") == "untouched"
+    (order,) = seen(control)
+    assert (order.what, order.why) == ("halt", "odd")
+
+
 def test_an_order_that_was_put_says_who_why_and_where_to(tmp_path: Path) -> None:
     control = ControlFolder(tmp_path / "control")
     path = control.put("rollback", by="alice as root", reason="it's “odd”\nreally", to="v1.9.0")
@@ -308,7 +328,7 @@ def test_an_order_that_was_put_says_who_why_and_where_to(tmp_path: Path) -> None
     (order,) = seen(control)
     assert (order.who, order.why, order.wanted) == (
         f"alice as root (flag file of {ME})",
-        "it's “odd”\nreally",
+        "it's “odd” really",
         "v1.9.0",
     )
     control.put("halt", by=ME, reason="")

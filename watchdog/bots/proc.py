@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from watchdog.plain import one_line
+
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"})
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD of include/linux/sched.h
@@ -44,7 +46,7 @@ def parse_stat(line: bytes) -> Stat:
     f = tail.split()
     return Stat(
         pid=int(pid),
-        comm=comm.decode("utf-8", "replace"),
+        comm=one_line(comm.decode("utf-8", "replace"), 64),
         state=f[0].decode(),
         ppid=int(f[1]),
         session=int(f[3]),
@@ -117,7 +119,7 @@ def is_shell(args: Sequence[str], exe: str | None) -> bool:
 
 def command_text(args: Iterable[str], limit: int = 120) -> str:
     """A command line for people: one line, bounded, without what looks like a secret."""
-    text = " ".join(shlex.join(args).encode("utf-8", "replace").decode().split())
+    text = one_line(shlex.join(args), 10 * limit)
     text = _SECRET.sub(lambda m: f"{m.group(1) or ''}***", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
