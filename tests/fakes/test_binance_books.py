@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from .binance import spot, spot_lists, spot_orders, usdm, usdm_algo, usdm_orders
 from .binance.errors import ApiError
-from .binance.exchange import Exchange
+from .binance.exchange import KEPT, Exchange
 from .binance.params import Params
 from .binance.state import D0, fresh
 from .binance.usdm_account import unrealised
@@ -102,3 +102,16 @@ def test_spot_balances_never_go_below_nothing_and_lock_what_orders_may_spend(
         assert {name: held.locked for name, held in state.balances.items() if held.locked} == {
             name: amount for name, amount in locked.items() if amount
         }
+
+
+def test_what_is_long_over_is_forgotten_and_what_is_open_is_not() -> None:
+    exchange = Exchange(fresh(), lambda: 1.7e9)
+    market = {"symbol": "SOLUSDT", "side": "BUY", "type": "MARKET", "quantity": "1"}
+    resting = market | {"type": "LIMIT", "price": "140", "timeInForce": "GTC"}
+    first = usdm_orders.new_order(exchange, Params(resting))
+    for _ in range(KEPT + 100):
+        usdm_orders.new_order(exchange, Params(market))
+    exchange.remember()
+    state = exchange.state.usdm
+    assert (len(state.orders), len(state.trades), len(state.income)) == (KEPT + 1, KEPT, KEPT)
+    assert [o["orderId"] for o in usdm_orders.open_orders(exchange, Params({}))] == [first["orderId"]]

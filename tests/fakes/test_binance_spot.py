@@ -136,6 +136,22 @@ async def test_quote_can_be_spent_and_stops_wait_for_their_price(server: Binance
     assert server.desk.balances()["SOL"] == ("0.003994", "0")
 
 
+async def test_a_stop_that_cannot_be_paid_any_more_expires(server: BinanceServer, client: Any) -> None:
+    stop = {"symbol": "SOLUSDT", "side": "BUY", "type": "STOP_LOSS", "quantity": "10", "stopPrice": "160"}
+    placed = await client.create_order(**stop)
+    server.desk.set_balance("USDT", 50)
+    server.desk.set_price("SOLUSDT", "170")
+    found = await client.get_order(symbol="SOLUSDT", orderId=placed["orderId"])
+    assert found["status"] == "EXPIRED"
+    assert server.desk.balances() == {"USDT": ("1650", "0")}
+
+
+async def test_an_order_for_at_once_or_never_does_not_rest(server: BinanceServer, client: Any) -> None:
+    placed = await client.create_order(**REST | {"timeInForce": "IOC"}, price="140")
+    assert placed["status"] == "EXPIRED"
+    assert server.desk.balances() == {"USDT": ("2000", "0")}
+
+
 async def test_the_key_tells_what_it_may_do(server: BinanceServer, client: Any) -> None:
     assert (await client.get_account_api_permissions())["enableWithdrawals"] is False
     server.desk.set_key(enableWithdrawals=True, ipRestrict=False)

@@ -90,6 +90,72 @@ async def test_a_stop_that_the_price_reaches_closes_the_position(server: Binance
     assert (trade["qty"], trade["realizedPnl"]) == ("1.30", "-14.30000000")
 
 
+@pytest.mark.parametrize(
+    ("kind", "side", "trigger", "before", "reached"),
+    [
+        ("STOP_MARKET", "SELL", "140", "141", "140"),
+        ("STOP_MARKET", "BUY", "160", "159", "160"),
+        ("TAKE_PROFIT_MARKET", "SELL", "160", "159", "160"),
+        ("TAKE_PROFIT_MARKET", "BUY", "140", "141", "140"),
+    ],
+)
+async def test_a_conditional_order_waits_for_its_price(
+    server: BinanceServer, client: Any, kind: str, side: str, trigger: str, before: str, reached: str
+) -> None:
+    await client.futures_create_order(
+        symbol="SOLUSDT", side=side, type=kind, stopPrice=trigger, quantity="1", clientAlgoId="mine"
+    )
+    server.desk.set_mark("SOLUSDT", before)
+    assert server.desk.positions() == {}
+    server.desk.set_mark("SOLUSDT", reached)
+    assert server.desk.positions() == {"SOLUSDT": "1" if side == "BUY" else "-1"}
+    found = await client.futures_get_order(clientAlgoId="mine")
+    assert found["algoStatus"] == "FINISHED"
+    placed = await client.futures_get_order(symbol="SOLUSDT", orderId=found["actualOrderId"])
+    assert placed["status"] == "FILLED"
+
+
+async def test_orders_that_have_nothing_left_to_close_expire(server: BinanceServer, client: Any) -> None:
+    server.desk.set_position("SOLUSDT", "1.3")
+    profit = server.desk.add_order("SOLUSDT", "SELL", "1", "160", reduce_only=True)
+    stop = server.desk.add_algo_order("SOLUSDT", "SELL", "140", close_position=True)
+    await client.futures_create_order(**MARKET, reduceOnly="true")
+    assert (await client.futures_get_order(symbol="SOLUSDT", orderId=profit))["status"] == "EXPIRED"
+    assert len(server.desk.open_algo_orders()) == 1
+    server.desk.set_mark("SOLUSDT", "139")
+    assert (await client.futures_get_order(algoId=stop))["algoStatus"] == "EXPIRED"
+    assert server.desk.positions() == {}
+
+
+async def test_the_entry_price_is_the_mean_of_what_opened_and_new_after_a_turn(
+    server: BinanceServer, client: Any
+) -> None:
+    async def entry(side: str, quantity: str, mark: str) -> str:
+        server.desk.set_mark("SOLUSDT", mark)
+        await client.futures_create_order(symbol="SOLUSDT", side=side, type="MARKET", quantity=quantity)
+        held = await client.futures_position_information(version=2, symbol="SOLUSDT")
+        return str(held[0]["entryPrice"])
+
+    assert await entry("BUY", "1", "100") == "100.00000"
+    assert await entry("BUY", "3", "200") == "175.00000"
+    assert await entry("SELL", "1", "300") == "175.00000"
+    assert await entry("SELL", "4", "150") == "150.00000"
+    assert await entry("BUY", "1", "160") == "0.00000"
+    [balance] = await client.futures_account_balance()
+    gained, fees = 125 - 75 - 10, 1760 * 0.0004
+    assert float(balance["balance"]) == pytest.approx(2000 + gained - fees)
+
+
+async def test_limit_orders_obey_their_time_in_force(server: BinanceServer, client: Any) -> None:
+    limit = {"symbol": "SOLUSDT", "side": "BUY", "type": "LIMIT", "quantity": "1"}
+    at_once = await client.futures_create_order(**limit, price="140", timeInForce="IOC")
+    found = await client.futures_get_order(symbol="SOLUSDT", orderId=at_once["orderId"])
+    assert found["status"] == "EXPIRED"
+    assert await refusal(client.futures_create_order(**limit, price="151", timeInForce="GTX")) == (400, -5022)
+    await client.futures_create_order(**limit, price="140", timeInForce="GTX")
+    assert len(server.desk.open_orders()) == 1
+
+
 async def test_a_resting_order_that_the_price_reaches_is_filled(server: BinanceServer, client: Any) -> None:
     placed = await client.futures_create_order(
         symbol="SOLUSDT", side="BUY", type="LIMIT", quantity="1", price="140", timeInForce="GTC"

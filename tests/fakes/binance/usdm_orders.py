@@ -81,6 +81,8 @@ def new_order(exchange: Exchange, params: Params) -> dict[str, Any]:
         position_side=order.position_side,
         reduce_only=order.reduce_only,
     )
+    if placed.time_in_force == "GTX" and crosses(placed, mark):
+        raise ApiError(-5022, "Post Only order will be rejected: it could not be executed as maker.")
     exchange.state.usdm.orders.append(placed)
     acknowledged = shown(exchange, placed, "POST /fapi/v1/order")
     execute(exchange, placed, mark)
@@ -99,9 +101,6 @@ def execute(exchange: Exchange, order: Order, mark: Decimal) -> None:
         if order.time_in_force in ("IOC", "FOK"):
             order.status = "EXPIRED"
         return
-    if order.type == "LIMIT" and order.time_in_force == "GTX":
-        order.status = "EXPIRED"
-        return
     quantity = order.quantity - order.executed
     if order.reduce_only:
         quantity = min(quantity, closable(exchange, order.symbol, order.position_side, order.side))
@@ -119,7 +118,6 @@ def price_moved(exchange: Exchange, symbol: str) -> None:
     mark = rules(exchange, symbol).price
     for order in list(exchange.state.usdm.orders):
         if order.open and order.symbol == symbol and crosses(order, mark):
-            order.time_in_force = "GTC" if order.time_in_force == "GTX" else order.time_in_force
             execute(exchange, order, order.price)
 
 
