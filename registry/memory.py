@@ -3,7 +3,7 @@
 A remembered hash is a proof of what the file holds now only if every change since would show in the file's stat.
 A change sets its ctime, which no program can set, to what the clock reads, rounded to the file system's
 granularity. So it shows unless the clock read the very time that the ctime says, at the beginning of the hashing or
-later: because the file had only just been changed (`GRANULARITY_S`), or because the clock was stepped back since.
+later: because the file had only just been changed (`granularity_s`), or because the clock was stepped back since.
 Then the file is hashed again. Two more bounds: a hash proves nothing after `MAX_AGE_S`, nor after a reboot, for
 what was hashed may never have reached the disk.
 
@@ -17,7 +17,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,25 +65,23 @@ class RealDisk:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A hash, and the moment from which on every change would show: `wall` and `monotonic`, in s."""
+    """A hash, and when the hashing began, by both clocks, in s."""
 
     stat: FileStat
     sha256: str
-    hashed: float
-    """When it was hashed, by the monotonic clock, in s."""
     wall: float
     monotonic: float
 
     def row(self) -> tuple[int | str | float, ...]:
         s = self.stat
         numbers = (s.mtime_ns, s.ctime_ns, s.size, s.device, s.inode)
-        return (*numbers, self.sha256, self.hashed, self.wall, self.monotonic)
+        return (*numbers, self.sha256, self.wall, self.monotonic)
 
-    def proves(self, stat: FileStat, wall: float, monotonic: float) -> bool:
+    def proves(self, stat: FileStat, wall: float, monotonic: float, granularity_s: float) -> bool:
         """Whether a file with this stat still holds what was hashed.
 
-        Between then and now the clock went from `self.wall` to `wall`; what it was stepped by, at whatever moment, it
-        may have gone through twice.
+        Since then the clock went from `self.wall` to `wall`; what it was stepped by, at whatever moment, it may have
+        gone through twice.
         """
         if stat != self.stat:
             return False
@@ -91,7 +89,7 @@ class _Known:
         earliest = min(self.wall, wall - elapsed)
         latest = max(wall, self.wall + elapsed)
         changed = stat.ctime_ns / 1e9
-        return changed < earliest - GRANULARITY_S or changed > latest + GRANULARITY_S
+        return changed < earliest - granularity_s or changed > latest + granularity_s
 
 
 @dataclass
@@ -101,6 +99,7 @@ class HashMemory:
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     disk: Disk = field(default_factory=RealDisk)
+    granularity_s: float = GRANULARITY_S
     hashed_files: int = 0
     """How often a file was hashed so far."""
     _known: dict[Path, _Known] = field(default_factory=dict)
@@ -113,7 +112,7 @@ class HashMemory:
         and with 0 none does. Raises BeingWrittenError or another OSError when the file cannot be hashed.
         """
         known = self._recall(path)
-        if known is not None and self.monotonic() - known.hashed < max_age_s:
+        if known is not None and self.monotonic() - known.monotonic < max_age_s:
             return known.sha256
         wall, monotonic = self.wall(), self.monotonic()
         stat, sha256 = self.disk.sha256(path, look)
@@ -122,7 +121,7 @@ class HashMemory:
         if self.disk.stat(path) != stat:
             self.forget(path)
             raise BeingWrittenError(f"{path} is being written")
-        self._remember(path, _Known(stat, sha256, monotonic, wall, monotonic))
+        self._remember(path, _Known(stat, sha256, wall, monotonic))
         return sha256
 
     def _recall(self, path: Path) -> _Known | None:
@@ -130,11 +129,9 @@ class HashMemory:
         wall, monotonic = self.wall(), self.monotonic()
         with self._lock:
             known = self._known.get(path)
-            if known is None or not known.proves(stat, wall, monotonic):
+            if known is None or not known.proves(stat, wall, monotonic, self.granularity_s):
                 return None
-            # Proved now: from here on the clocks are compared anew. It is also the one used last.
-            del self._known[path]
-            self._known[path] = known = replace(known, wall=wall, monotonic=monotonic)
+            self._known[path] = self._known.pop(path)  # the one that was used last
             return known
 
     def _remember(self, path: Path, known: _Known) -> None:
@@ -154,7 +151,7 @@ class HashMemory:
         """How long ago the file was hashed, in s; None when it was not."""
         with self._lock:
             known = self._known.get(path)
-        return None if known is None else self.monotonic() - known.hashed
+        return None if known is None else self.monotonic() - known.monotonic
 
     def forget(self, path: Path) -> None:
         """The file is hashed at the next look."""
@@ -186,7 +183,9 @@ class HashMemory:
 
 
 def _are_times(times: list[Any], now: float) -> bool:
-    """`hashed`, `wall`, `monotonic`: the second is by another clock, the others are in the past."""
-    if len(times) != 3 or not all(isinstance(at, float) and math.isfinite(at) for at in times):
-        return False
-    return bool(times[0] <= now and times[2] <= now)
+    """`wall` and `monotonic`, which is in the past."""
+    return (
+        len(times) == 2
+        and all(isinstance(at, float) and math.isfinite(at) for at in times)
+        and times[1] <= now
+    )
