@@ -1,0 +1,72 @@
+"""The way to the account: a client for as long as it is needed, and what has to be remembered between two of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from config.settings import Exchange
+from watchdog.clock import Clock
+from watchdog.exchange.errors import ExchangeError
+from watchdog.exchange.line import Limits, Line, Wait
+from watchdog.exchange.market import Market
+from watchdog.exchange.spot import SpotMarket
+from watchdog.exchange.usdm import UsdmMarket
+
+CALL_TIMEOUT_S = 5.0
+"""Of one call. The exchange drops requests of that age, too (`client.RECV_WINDOW_MS`)."""
+
+Make = Callable[[Exchange], Any]
+
+
+def make_client(settings: Exchange) -> Any:
+    """A client. Slow the first time, for it imports python-binance: to be called in a thread first, see `Access`."""
+    from watchdog.exchange.client import Client
+
+    return Client(
+        settings.api_key.get_secret_value(),
+        settings.api_secret.get_secret_value(),
+        settings.base_url,
+        CALL_TIMEOUT_S,
+    )
+
+
+def _import() -> None:
+    import watchdog.exchange.client  # noqa: F401
+
+
+class Access:
+    """One account of the configuration. `make`: what makes a client, in the running loop."""
+
+    def __init__(
+        self, settings: Exchange, clock: Clock, limits: Limits | None = None, make: Make = make_client
+    ) -> None:
+        self.settings, self.clock = settings, clock
+        self.limits = limits or Limits(clock)
+        self._make = make
+
+    @asynccontextmanager
+    async def open(self, wait: Wait, budget_s: float) -> AsyncIterator[tuple[Market, Line]]:
+        """The market, and its line, for `budget_s` from now. ExchangeError when python-binance cannot be used."""
+        try:
+            await asyncio.to_thread(_import)
+        except Exception as error:  # noqa: BLE001 - a damaged environment must not hold up the rollback
+            raise ExchangeError(
+                "python-binance", f"cannot be imported ({type(error).__name__})", "refused"
+            ) from None
+        client = self._make(self.settings)
+        try:
+            kind = "usdm" if self.settings.kind == "binance_usdm" else "spot"
+            line = Line(
+                self.limits,
+                self.clock.monotonic,
+                wait,
+                self.clock.monotonic() + budget_s,
+                lambda: client.set_clock(kind),
+            )
+            await line.try_clock()
+            symbols = list(dict.fromkeys(self.settings.symbols))
+            market: Market = UsdmMarket(client, line) if kind == "usdm" else SpotMarket(client, line, symbols)
+            yield market, line
+        finally:
+            await client.close_connection()

@@ -1,0 +1,33 @@
+"""What the two markets have in common. All methods but the names raise ExchangeError."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from watchdog.exchange.answers import Sent
+from watchdog.exchange.known import Holding, OpenOrder
+
+
+class Market(Protocol):
+    """The account in one market, for as long as its client is open."""
+
+    stops_lock: bool
+    """A waiting stop keeps what it protects from being sold: it has to go first."""
+
+    async def open_orders(self, symbol: str) -> list[OpenOrder]:
+        """All that wait, basic and conditional."""
+
+    async def holdings(self, symbol: str, *, again: bool) -> list[Holding]:
+        """What is held, flat sides left out. `again`: a second reading, from another source where there is one."""
+
+    async def cancel(self, order: OpenOrder) -> None:
+        """Cancels one order. `refused` when it is not open any more."""
+
+    async def close(self, holding: Holding, client_id: str) -> None:
+        """Sends a market order that can only make the holding smaller, once, whatever comes."""
+
+    async def sent(self, symbol: str, client_id: str) -> Sent | None:
+        """What became of an order of ours; None when the exchange does not know it."""
+
+    async def flows(self, since: datetime, until: datetime) -> Decimal | None:
+        """Money that came in less money that went out, quote currency; None when that cannot be said for sure."""
