@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import sqlite3
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from config import Settings
@@ -14,6 +15,8 @@ from watchdog.bots.process import ProcessBot
 from watchdog.clock import Clock
 from watchdog.collect import Collector
 from watchdog.hashes import remembered
+from watchdog.exchange.access import Access
+from watchdog.exchange.line import Limits
 from watchdog.incidents import Incidents
 from watchdog.interrupts import Interrupts
 from watchdog.journal import Journal
@@ -32,6 +35,9 @@ log = logging.getLogger(__name__)
 
 JOURNAL = "watchdog.db"
 """Journal and outbox, in the state folder."""
+BANNED = "exchange_banned_until"
+"""In the journal: until when the exchange is not to be asked. It counts for every program on this machine."""
+
 
 
 class UnsupportedError(Exception):
@@ -93,6 +99,24 @@ def journal_path(settings: Settings) -> Path:
 
 def assemble(settings: Settings) -> Parts:
     """Builds everything. The caller holds the locks. Raises UnsupportedError, JournalError, OrderError, NotifyError."""
+def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, keep: bool) -> Access | None:
+    """The account that the settings name. A ban that the journal remembers is in force; `keep`: new ones go there."""
+    if settings.exchange is None:
+        return None
+    kept = None if journal is None else journal.get(BANNED)
+
+    def remember(until: datetime) -> None:
+        try:
+            if journal is not None and keep:
+                journal.put(BANNED, until.isoformat())
+        except sqlite3.Error as error:
+            log.critical("the journal cannot be written (%s): a ban is kept in memory alone", error)
+
+    return Access(
+        settings.exchange, clock, Limits(clock, datetime.fromisoformat(kept) if kept else None, remember)
+    )
+
+
     redact = Redactor(settings.secrets())
     journal = Journal(journal_path(settings), redact=redact)
     kept = journal.get("checkpoint") or {}
@@ -124,6 +148,7 @@ def assemble(settings: Settings) -> Parts:
     return Parts(
         settings=settings,
         world=world,
+        exchange=make_exchange(settings, clock, journal, keep=True),
         collector=collector,
         engine=engine,
         incidents=incidents,

@@ -22,6 +22,7 @@ from registry import ModelRegistry, RegistryError
 from watchdog import loading, messages, report
 from watchdog.bots.base import BotError, EndedAtOnceError, Running
 from watchdog.bots.writers import told, writers
+from watchdog.exchange.step import last_look, settle
 from watchdog.follow import end_of
 from watchdog.incident import Incident
 from watchdog.world import World
@@ -185,17 +186,19 @@ async def stop_bot(run: Run) -> Outcome:
     others = [] if process is None else writers(world.settings.bot.log, process.directory)
     if others:
         run.tell("stop_bot, others", messages.others_left(run.incident, told(others)), "critical")
-    run.tell("stop_bot", messages.step(run.incident, detail, messages.unseen_orders(world.settings)))
+    unseen = () if world.exchange else (messages.unseen_orders(world.settings),)
+    run.tell("stop_bot", messages.step(run.incident, detail, *unseen))
     return Done(detail)
 
 
 async def settle_orders(run: Run) -> Outcome:
-    """Says what is known of orders and positions on the exchange: nothing, which is never the same as flat.
+    """Cancels or keeps the open orders, reads and keeps or closes the positions, as configured (`watchdog.exchange`).
 
-    Proves: nothing; people are asked to look (with the step before). Leaves behind: orders and positions as they are.
+    Proves: the exchange was read back. Leaves behind on failure, after a minute: whatever is there, people paged; the
+    incident goes on, for a position without a bot is worse. Unknown is never flat; without an exchange all of it is.
     """
     run.incident.facts["settled"] = run.incident.facts.get("brought_back", 0)
-    return Done(messages.unseen_orders(run.world.settings))
+    return Done(await settle(run.incident, run.world, run.wait) or messages.unseen_orders(run.world.settings))
 
 
 async def roll_back(run: Run) -> Outcome:
@@ -409,6 +412,7 @@ async def close(run: Run) -> Outcome:
     open, and the journal can show it at any time. Leaves behind on failure: the step is tried again.
     """
     incident, world = run.incident, run.world
+    await last_look(incident, world, run.wait)
     if incident.outcome is None:
         incident.outcome = "halted" if incident.plan == "halt" or world.halted else "rolled_back"
     steps = world.journal.steps(incident)

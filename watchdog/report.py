@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from watchdog.exchange import words
 from watchdog.incident import Incident
 from watchdog.journal import StepRow
 
@@ -81,7 +82,7 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
         f"**Reason:** {incident.reason}",
         f"**Triggered By:** {'Auto' if incident.automatic else 'Manual'} ({incident.by})",
         f"**Duration:** {minutes:.1f} min",
-        f"**Impact:** the bot did not trade for {down}; orders and positions on the exchange were not looked at",
+        f"**Impact:** the bot did not trade for {down}; {words.impact(incident.facts)}",
         f"**Root Cause:** {UNKNOWN}",
         f"**Prevention:** {UNKNOWN}",
         f"**Status:** {status}",
@@ -98,6 +99,7 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
         lines.append(
             f"| {row.began_at:%H:%M:%S.%f} | {took} | {name} | {row.result or 'interrupted'} | {detail} |"
         )
+    lines += words.section(incident.facts)
     lines += [
         "",
         "To do: schedule the post-mortem, find the root cause, plan the fix of the version that was left.",

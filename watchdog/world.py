@@ -13,6 +13,7 @@ from registry import ModelRegistry
 from watchdog import messages
 from watchdog.bots.base import BotControl, Running
 from watchdog.clock import Clock
+from watchdog.exchange.access import Access
 from watchdog.incident import Incident
 from watchdog.interrupts import Interrupts
 from watchdog.journal import Journal
@@ -42,6 +43,8 @@ class World:
     after_start: Callable[[Running], None] = lambda _: None
     """The watchdog itself just started it."""
     hands: asyncio.Lock = field(default_factory=asyncio.Lock)
+    exchange: Access | None = None
+    """The account; None: orders and positions are not looked at."""
     """Held by whoever stops the bot, switches its version, or starts it."""
     _unsaved: dict[str, Any] = field(default_factory=dict)
 
