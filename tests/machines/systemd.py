@@ -25,6 +25,12 @@ PROGRAMS = ("unshare", "nsenter", "setpriv", "systemctl", "bash")
 BOOT_S = 60.0
 PATIENCE_S = 60.0
 
+long = pytest.mark.skipif(
+    not (os.environ.get("CI") or os.environ.get("MODEL_WATCHDOG_THOROUGH") == "1"),
+    reason="takes long: CI=true or MODEL_WATCHDOG_THOROUGH=1 runs it",
+)
+"""For what keeps a machine busy for more than a few seconds."""
+
 PYTHON = f"/srv/python/bin/python3.{sys.version_info.minor}"
 """The interpreter of the tests, as every user of the machine may run it."""
 PYTHONPATH = ":".join(

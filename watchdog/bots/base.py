@@ -5,7 +5,7 @@ The procedure holds one lock around stop, roll back and start; a control needs n
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -32,13 +32,14 @@ class Running:
 
     `started_ticks` is field 22 of /proc/<pid>/stat, clock ticks since boot: with the pid it names one process
     for as long as the machine is up, whatever the wall clock does. `adopted`: it was started by somebody else
-    than a watchdog.
+    than a watchdog; `started_by` names who, where its owner knows more than the process table does.
     """
 
     pid: int
     started_ticks: int
     adopted: bool
     command: str
+    started_by: str | None = field(default=None, kw_only=True)
 
     def started_at(self, now_utc: datetime) -> datetime:
         """The start as wall time, reckoned back from `now_utc` (aware) by the process's age."""

@@ -118,7 +118,7 @@ class Zoo:
     def clean(self) -> list[int]:
         """Kill all that the test has started, wherever it went; the pids that were left."""
         left: list[int] = []
-        while found := [p for p in self._pids() if alive(p)]:
+        while found := [p for p in self.pids() if alive(p)]:
             left += found
             for pid in found:
                 try:
@@ -131,7 +131,7 @@ class Zoo:
             process.wait()
         return left
 
-    def _pids(self) -> Iterator[int]:
+    def pids(self) -> Iterator[int]:
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal() and int(entry.name) != os.getpid():
                 try:

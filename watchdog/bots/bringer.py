@@ -1,0 +1,77 @@
+"""Who had systemd start the bot's unit: a timer, a socket, a path, another unit; else somebody who asked for it.
+
+systemd keeps no record of who asked (what it has, ActivationDetails, names the first trigger for ever), so it is
+reckoned from who may start the unit, and from what happened at the second in which it began.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from watchdog.bots.starter import Starter
+from watchdog.bots.systemctl import Systemctl
+from watchdog.bots.unit import UnitState, parse_time
+
+TRIGGERS = "TriggeredBy"
+PULLERS = ("BoundBy", "RequiredBy", "WantedBy", "OnFailureOf", "OnSuccessOf")
+UPHOLDER = "UpheldBy"
+NEAR = timedelta(seconds=2)
+"""systemd tells times to the second."""
+
+_ASKED = (
+    "Id",
+    "ActiveState",
+    "Job",
+    "LastTriggerUSec",
+    "StateChangeTimestamp",
+    "InactiveExitTimestamp",
+)
+
+
+async def who_started(systemctl: Systemctl, state: UnitState) -> Starter:
+    """Who started `state`'s unit the last time, as far as it can be known. BotError."""
+    relations = (await systemctl.show((TRIGGERS, *PULLERS, UPHOLDER), state.name))[0]
+    of = {unit: kind for kind, units in relations.items() for unit in units.split()}
+    shown = await systemctl.show(_ASKED, *of) if of else []
+    began = state.began
+    for (unit, kind), properties in zip(of.items(), shown, strict=True):
+        if began is not None and _did(kind, properties, began):
+            return _starter(systemctl.command, state.name, unit, kind)
+    standing_by = [
+        unit
+        for (unit, kind), properties in zip(of.items(), shown, strict=True)
+        if kind == TRIGGERS and properties["ActiveState"] == "active"
+    ]
+    perhaps = f", or perhaps {' or '.join(standing_by)}" if standing_by else ""
+    return Starter(
+        f"whoever gave `{systemctl.command} start {state.name}` (a person, a cron job, a script{perhaps})",
+        "Find out who does (`last`, `crontab -l`, `journalctl --since -10min`), and keep it from doing so.",
+    )
+
+
+def _did(kind: str, properties: Mapping[str, str], began: datetime) -> bool:
+    """Whether what happened to this other unit explains that the bot's began then."""
+    active = properties["ActiveState"] in {"active", "activating", "reloading"}
+    if kind == UPHOLDER:
+        return active
+    if kind == TRIGGERS:
+        when = properties.get("LastTriggerUSec") or properties["StateChangeTimestamp"]
+        at = parse_time(when)
+        return active and at is not None and abs(at - began) <= NEAR
+    if kind in {"OnFailureOf", "OnSuccessOf"}:
+        at = parse_time(properties["StateChangeTimestamp"])
+        return not active and at is not None and abs(at - began) <= NEAR
+    at = parse_time(properties["InactiveExitTimestamp"])
+    return bool(properties["Job"]) or (active and at is not None and at >= began - NEAR)
+
+
+def _starter(command: str, bot: str, unit: str, kind: str) -> Starter:
+    if unit.endswith(".target"):
+        return Starter(
+            f"systemd with {unit} (at boot, say)",
+            f"`{command} disable {bot}` keeps it from being started with the machine.",
+        )
+    how = {TRIGGERS: "triggers it", UPHOLDER: "upholds it"}.get(kind, "pulls it in")
+    return Starter(
+        f"systemd unit {unit}, which {how}",
+        f"Stop that unit: `{command} stop {unit}`, and `disable` it if it comes with the machine.",
+    )
