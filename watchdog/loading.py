@@ -10,7 +10,7 @@ from watchdog.bots.base import Running
 from watchdog.follow import Follower
 from watchdog.incident import Incident
 from watchdog.place import Place
-from watchdog.proof import LoadProof, names_of
+from watchdog.proof import LoadProof, Names, names_of
 from watchdog.rules import load_error_rule
 from watchdog.world import World
 
@@ -23,24 +23,25 @@ def _files(registry: ModelRegistry, version: str) -> dict[str, Path]:
         return {}
 
 
+def names(world: World, target: str) -> tuple[Names, list[Names]]:
+    """How the log may name the target, and the other versions of the registry."""
+    files = {version: _files(world.registry, version) for version in world.registry.registry["models"]}
+    others = [
+        names_of(version, own, {}, [files[v] for v in files if v != version])
+        for version, own in files.items()
+        if version != target
+    ]
+    theirs = [files[version] for version in files if version != target]
+    return names_of(target, files.get(target, {}), world.settings.registry.links, theirs), others
+
+
 class Watcher:
     """Follows the bot and its log since the start."""
 
     def __init__(self, world: World, incident: Incident, running: Running) -> None:
-        registry, links = world.registry, world.settings.registry.links
-        target = str(incident.target)
-        files = {version: _files(registry, version) for version in registry.registry["models"]}
-        others = [
-            names_of(version, own, {}, [files[v] for v in files if v != version])
-            for version, own in files.items()
-            if version != target
-        ]
-        errors = load_error_rule(world.settings)
+        target, others = names(world, str(incident.target))
         self._proof = LoadProof(
-            names_of(target, files[target], links, [files[v] for v in files if v != target]),
-            others,
-            errors,
-            world.settings.bot.stays_up_for.total_seconds(),
+            target, others, load_error_rule(world.settings), world.settings.bot.stays_up_for.total_seconds()
         )
         self._world, self._running = world, running
         place = incident.facts.get("log_place")

@@ -1,0 +1,81 @@
+"""The words about a bot after its rollback, for people: what was seen, what is asked of them."""
+
+from typing import Any
+
+from watchdog.bots.base import Running
+from watchdog.incident import Incident
+
+LOOKS = {
+    "predictions": "predictions",
+    "risk checks": "risk checks fail",
+    "errors": "more errors than before",
+    "version": "a load error",
+    "health": "its health endpoint is not content",
+}
+
+
+def look_is_bad(incident: Incident, name: str, text: str) -> str:
+    """Something that was looked for after the restart is not as it should be; nothing is done about it."""
+    return (
+        f"{incident.target} runs, but: {LOOKS.get(name, name)} (incident {incident.id})\n"
+        f"{text}\n"
+        f"Nothing was done: this alone is no reason to halt. If it looks wrong to you: `model-watchdog halt`"
+    )
+
+
+def silent(incident: Incident, quiet: str) -> str:
+    """Neither its log nor its trade log grows."""
+    return (
+        f"{incident.target} runs, and has written nothing for {quiet} (incident {incident.id})\n"
+        f"Neither its log nor its trade log has grown. Nothing was done: silence proves nothing.\n"
+        f"Asked of you: see whether it trades."
+    )
+
+
+def restarted_by_itself(incident: Incident, found: Running, times: int) -> str:
+    """Its owner brought it back."""
+    return (
+        f"the restored bot restarted by itself, for the {_ordinal(times)} time (incident {incident.id})\n"
+        f"It now runs as pid {found.pid}. Nothing was done; beyond bot.max_restarts in 10 min it is halted."
+    )
+
+
+def would_halt(incident: Incident, why: str) -> str:
+    """A relapse while the watchdog is paused."""
+    return (
+        f"{incident.target} would be halted, but the watchdog is paused (incident {incident.id})\n"
+        f"Why: {why}\nAsked of you: `model-watchdog halt`, or `model-watchdog resume`, which lets the watchdog act."
+    )
+
+
+def compared(incident: Incident, reading: str, where: str) -> str:
+    """The comparison of before and after is in the report."""
+    return (
+        f"{incident.target} compared with {incident.from_version} before it (incident {incident.id})\n"
+        f"{reading}\n{where[:1].upper()}{where[1:]}"
+    )
+
+
+def not_ready(found: dict[str, Any]) -> str:
+    """A rehearsal that failed, or could not be done."""
+    version, what = found["version"], "failed" if found["ok"] is False else "could not be done"
+    last = "".join(f"\n  {line[:200]}" for line in found.get("lines", [])[-5:])
+    return (
+        f"the rehearsal of a rollback to {version} {what}\n"
+        f"Why: {found['said']}{last}\n"
+        f"Nothing was touched, and the bot goes on. Asked of you, at daytime: mend it, or promote a version that can "
+        f"be loaded; a rollback to {version} would probably fail."
+    )
+
+
+def ready_again(found: dict[str, Any]) -> str:
+    """A rehearsal that succeeds after one that failed."""
+    return (
+        f"ready to roll back to {found['version']} again: its rehearsal succeeded in {found['seconds']:.3g} s\n"
+        f"It {found['said'].removeprefix('it ')}"
+    )
+
+
+def _ordinal(number: int) -> str:
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if 10 <= number % 100 <= 20 else ends.get(number % 10, 'th')}"

@@ -1,0 +1,62 @@
+"""What a dry run proved, from how it ended and what it said. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from triggers import LoadErrorRule, LogLine, tells_loaded, tells_loading
+from watchdog.bot_log import BotLogParser
+from watchdog.dry_run import Ran
+from watchdog.proof import Names
+
+AT = datetime(2000, 1, 1, tzinfo=UTC)
+"""When a line was written plays no part here."""
+
+QUOTED = 200
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`said`: a sentence for people. `named`: whether the version was named, so that it is known what was loaded."""
+
+    ok: bool
+    said: str
+    named: bool = False
+
+
+def judge(ran: Ran, timeout_s: float, target: Names, others: Sequence[Names], errors: LoadErrorRule) -> Proof:
+    """It must end well and in time, tell of no load error and name no other version when it loads."""
+    if ran.code is None:
+        return Proof(False, f"it did not end within {timeout_s:.3g} s{_last_words(ran.lines)}")
+    if ran.code != 0:
+        how = f"killed by signal {-ran.code}" if ran.code < 0 else f"exit code {ran.code}"
+        return Proof(False, f"it ended with {how}{_last_words(ran.lines)}")
+    named = other = None
+    for line in lines_of(ran.lines):
+        errors.observe(line)
+        loads = tells_loading(line.message) or tells_loaded(line.message)
+        if target.named_in(line.message, about_loading=loads):
+            named = named or line.message
+        elif loads and any(names.named_in(line.message, about_loading=True) for names in others):
+            other = other or line.message
+    verdict = errors.evaluate(AT)
+    if verdict.state == "firing":
+        return Proof(False, verdict.reason)
+    if other is not None:
+        return Proof(False, f"it loaded another version than {target.version}: {other[:QUOTED]}")
+    if named is None:
+        return Proof(True, "it ended well, without a word of which version it loaded")
+    return Proof(True, f"it says: {named[:QUOTED]}", named=True)
+
+
+def lines_of(lines: Iterable[str]) -> Iterable[LogLine]:
+    """Lines of a log, and plain ones as if they were errors: what is only printed has no level."""
+    for text in lines:
+        parser = BotLogParser(UTC)
+        found = [*parser.feed([text.encode()]), *parser.flush()]
+        yield found[0] if found else LogLine(AT, "ERROR", "", text.strip())
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    last = " / ".join(line.strip() for line in lines[-3:])[-QUOTED:]
+    return f"; its last words: {last}" if last else ""

@@ -1,0 +1,209 @@
+"""The dry run of the version that a rollback would go to: before the bot is started on it, and daily as a rehearsal.
+
+Before a start it runs where the bot runs, after the registry was switched. As a rehearsal it runs beside the live bot,
+in a scratch copy (`watchdog.scratch`), and what came of it is kept in the journal under `rehearsal`.
+"""
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from config import Settings
+from registry import RegistryError
+from triggers import tells_loaded, tells_loading
+from watchdog import after_words, dry_run, loading, scratch
+from watchdog.bot_log import BotLogParser
+from watchdog.dry_proof import Proof, judge
+from watchdog.dry_run import Ran, Wait
+from watchdog.follow import Follower, end_of
+from watchdog.place import Place
+from watchdog.proof import Names
+from watchdog.rules import load_error_rule
+from watchdog.scratch import Scratch, ScratchError
+from watchdog.world import World
+
+T = TypeVar("T")
+
+KEPT = "rehearsal"
+"""Its name in the journal."""
+
+DAILY = timedelta(days=1)
+AGAIN = timedelta(hours=6)
+"""After a failure, and after one that was cut short by a kill."""
+
+SHOWN_LINES = 20
+
+
+def mark(settings: Settings) -> str:
+    """By which the dry runs of this bot are known."""
+    return str(settings.state_dir)
+
+
+async def before_start(world: World, target: str, wait: Wait) -> dict[str, Any]:
+    """Runs it on the target, which is current now. `ok` of the answer is None when it could not be executed at all."""
+    settings = world.settings
+    command = dry_run.filled(settings.bot.dry_run or [], settings.registry.path, target)
+    timeout_s = settings.bot.start_timeout.total_seconds()
+    directory = scratch.working_directory(settings)
+    ran = await world.runs(command, directory, mark(settings), timeout_s, wait, gently=False)
+    links = loading.names(world, target)
+    return _told(world, target, ran, judge(ran, timeout_s, *links, load_error_rule(settings)))
+
+
+def _told(world: World, target: str, ran: Ran, proof: Proof) -> dict[str, Any]:
+    return {
+        "version": target,
+        "at": world.now().isoformat(),
+        "ok": None if ran.cannot else proof.ok,
+        "seconds": round(ran.seconds, 1),
+        "said": world.redact(ran.cannot or proof.said),
+        "named": proof.named,
+        "lines": [world.redact(line) for line in ran.lines[-SHOWN_LINES:]],
+    }
+
+
+# -- daily
+
+
+def fingerprint(settings: Settings, world: World, target: str) -> str:
+    """Changes when there is something new to rehearse: the target, its files, the command."""
+    entry = world.registry.read()["models"].get(target)
+    body = json.dumps([target, entry, settings.bot.dry_run], sort_keys=True, default=str)
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def is_due(kept: dict[str, Any] | None, what: str, now: datetime) -> bool:
+    """`kept` is of the journal, `what` the fingerprint of now."""
+    if kept is None or kept["what"] != what:
+        return True
+    if kept.get("leaks"):
+        return False  # until the command is changed
+    since = now - datetime.fromisoformat(kept["at"])
+    return since >= (DAILY if kept["ok"] else AGAIN) or since < timedelta(0)
+
+
+async def rehearse(world: World, target: str, wait: Wait) -> None:
+    """One rehearsal: kept in the journal, and told when it fails or succeeds again. What `wait` raises cuts it short
+    and keeps nothing."""
+    before: dict[str, Any] | None = world.journal.get(KEPT)
+    begun: dict[str, Any] = {
+        "version": target,
+        "what": fingerprint(world.settings, world, target),
+        "at": world.now().isoformat(),
+        "ok": False,
+        "seconds": None,
+        "said": "it was cut short",
+        "told": before is not None and before["told"],
+    }
+    # One that takes the machine down must not be begun again at once: until it ends it counts as failed.
+    world.keep(KEPT, begun)
+    found: dict[str, Any] | None = None
+    try:
+        found = begun | await _rehearsed(world, target, wait)
+    finally:
+        if found is None:
+            world.keep(KEPT, before)
+    _tell(world, before, found)
+    found["told"] = not found["ok"]
+    world.keep(KEPT, found)
+
+
+def _tell(world: World, before: dict[str, Any] | None, found: dict[str, Any]) -> None:
+    """When it fails, or is ready again; not each day."""
+    was_told = before is not None and before["told"]
+    if found["ok"] and was_told:
+        world.teller.tell(KEPT, after_words.ready_again(found), "info", coalesce=False)
+    elif not found["ok"] and not (was_told and before is not None and before["version"] == found["version"]):
+        world.teller.tell(KEPT, after_words.not_ready(found), "warning", coalesce=False)
+
+
+async def _rehearsed(world: World, target: str, wait: Wait) -> dict[str, Any]:
+    settings, stop = world.settings, threading.Event()
+    live = end_of(settings.bot.log)
+    try:
+        made = await _beside(lambda: scratch.make(settings, world.registry, target, stop), wait, stop)
+        ran, proof, own = await _run_in(made, world, target, wait)
+        found = _told(world, target, ran, proof)
+    except (ScratchError, RegistryError) as error:
+        return _told(world, target, Ran(None, 0.0, (), str(error)), Proof(False, str(error)))
+    finally:
+        await asyncio.to_thread(scratch.clear, settings)
+    if _leaked(world, live, own):
+        said = f"the dry run logs into the live log {settings.bot.log}; no rehearsal until bot.dry_run is changed"
+        found |= {"ok": False, "leaks": True, "said": said}
+    return found
+
+
+async def _run_in(made: Scratch, world: World, target: str, wait: Wait) -> tuple[Ran, Proof, Names]:
+    settings = world.settings
+    timeout_s = settings.bot.start_timeout.total_seconds()
+    command = dry_run.filled(settings.bot.dry_run or [], made.registry, target)
+    ran = await world.runs(command, made.directory, mark(settings), timeout_s, wait, gently=True)
+    logged = () if made.log is None else _tail(made.log)
+    ran = replace(ran, lines=(*logged, *ran.lines))
+    names, others = loading.names(world, target)
+    # A fixed name that is a link proves nothing here: it is the same name in the live folder.
+    own = Names(names.version, names.files - settings.registry.links.keys())
+    return ran, judge(ran, timeout_s, own, others, load_error_rule(settings)), own
+
+
+def _tail(path: Path) -> tuple[str, ...]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - dry_run.KEPT_BYTES))
+            return tuple(file.read().decode("utf-8", "replace").splitlines()[-dry_run.KEPT_LINES :])
+    except OSError:
+        return ()
+
+
+def _leaked(world: World, live: Place, target: Names) -> bool:
+    """Whether the live log tells of a load of the target, which the live bot does not run."""
+    if world.registry.registry["current_version"] == target.version:
+        return False
+    follower, parser = Follower(world.settings.bot.log, live), BotLogParser(world.settings.bot.tz)
+    try:
+        lines = [*parser.feed(follower.read()), *parser.flush()]
+    finally:
+        follower.close()
+    return any(
+        (tells_loading(line.message) or tells_loaded(line.message))
+        and target.named_in(line.message, about_loading=True)
+        for line in lines
+    )
+
+
+async def _beside(look: Callable[[], T], wait: Wait, stop: threading.Event) -> T:
+    """In a worker thread, which is told to end when `wait` raises, and waited for."""
+    task = asyncio.ensure_future(asyncio.to_thread(look))
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=dry_run.POLL_S)
+            await wait(0)
+        return task.result()
+    finally:
+        stop.set()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # looked at: it was cut short
+
+
+# -- for people
+
+
+def in_short(kept: dict[str, Any] | None, target: str | None, now: datetime) -> str | None:
+    """`ready to roll back to v2.0.0 (rehearsed 3 h ago, 38 s)`; None when nothing is known of this target."""
+    if kept is None or target is None or kept["version"] != target:
+        return None
+    hours = max(timedelta(0), now - datetime.fromisoformat(kept["at"])) // timedelta(hours=1)
+    ago = "less than 1 h ago" if hours < 1 else f"{hours} h ago" if hours < 48 else f"{hours // 24} d ago"
+    if kept["ok"]:
+        return f"ready to roll back to {target} (rehearsed {ago}, {kept['seconds']:.3g} s)"
+    if kept["ok"] is None:
+        return f"the rollback to {target} could not be rehearsed ({ago}): {kept['said']}"
+    return f"not ready to roll back to {target} (rehearsed {ago}): {kept['said']}"
