@@ -4,7 +4,7 @@ from typing import Literal
 from tests.triggers.story import HOUR, MINUTE, START, Story
 from triggers import ArtifactCheck, ChecksumRule, ChecksumSettings
 
-State = Literal["ok", "missing", "mismatch", "changing", "unreadable"]
+State = Literal["ok", "missing", "mismatch", "changing", "unreadable", "unsigned", "forged"]
 
 
 def check(
@@ -59,6 +59,24 @@ def test_a_file_that_cannot_be_read_proves_nothing() -> None:
     verdict = files(check("unreadable", detail="permission denied"), check("ok", "rl_agent")).verdict
     assert verdict.state == "no_data"
     assert "permission denied" in verdict.reason
+
+
+def test_a_signature_that_does_not_fit_fires_and_tells_how() -> None:
+    verdict = files(
+        check("forged", detail="the signature of v2.1.0 does not fit its entry"), check("ok", "rl_agent")
+    ).verdict
+    assert (verdict.state, verdict.value) == ("firing", 1)
+    assert verdict.reason.startswith(
+        "nobody vouches for models_saved/main.pkl (main of v2.1.0): the signature of v2.1.0 does not fit its entry"
+    )
+
+
+def test_a_signature_that_was_never_there_is_missing_data() -> None:
+    verdict = files(check("unsigned", detail="v2.1.0 bears no signature"), check("ok", "rl_agent")).verdict
+    assert (verdict.state, verdict.value) == ("no_data", None)
+    assert "nobody vouches for v2.1.0: v2.1.0 bears no signature" in verdict.reason
+    assert files(check("unsigned"), check("mismatch", "rl_agent")).state == "firing"
+    assert files(check("unsigned"), check("changing", "rl_agent")).state == "pending"
 
 
 def test_the_newest_look_counts() -> None:
