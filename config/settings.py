@@ -69,6 +69,10 @@ class Systemd(Section):
     """The bot as a systemd unit."""
 
     unit: UnitName = required("Name of the bot's unit, such as trading-bot.service.")
+    scope: Literal["system", "user"] = default(
+        "system",
+        "Whose unit it is: the system's, or of the user that the watchdog runs as (systemctl --user).",
+    )
 
 
 class Bot(Section):

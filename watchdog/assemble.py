@@ -10,10 +10,9 @@ from pathlib import Path
 from config import Settings
 from notifier import ConsoleChannel, Courier, Outbox, Redactor, TelegramChannel
 from triggers import Engine
-from watchdog.bots.base import BotControl
-from watchdog.bots.process import ProcessBot
 from watchdog.clock import Clock
 from watchdog.collect import Collector
+from watchdog.controls import make_bot
 from watchdog.hashes import remembered
 from watchdog.exchange.access import Access
 from watchdog.exchange.line import Limits
@@ -37,11 +36,6 @@ JOURNAL = "watchdog.db"
 """Journal and outbox, in the state folder."""
 BANNED = "exchange_banned_until"
 """In the journal: until when the exchange is not to be asked. It counts for every program on this machine."""
-
-
-
-class UnsupportedError(Exception):
-    """The configuration asks for something that this version cannot do."""
 
 
 @dataclass
@@ -74,22 +68,6 @@ def locks(settings: Settings) -> list[Lock]:
     if settings.mode == "act":
         held.append(Lock(settings.registry.path / "registry.json.watchdog"))
     return held
-
-
-def make_bot(settings: Settings, journal: Journal | None) -> BotControl:
-    """The bot control that the settings ask for."""
-    if settings.bot.control != "process" or settings.bot.process is None:
-        raise UnsupportedError(
-            f"{settings.path}: bot.control: {settings.bot.control} is not supported by this version; only `process` is"
-        )
-    remembered = None if journal is None else journal.get("bot")
-    return ProcessBot(
-        command=settings.bot.process.command,
-        directory=settings.bot.process.directory,
-        output=settings.state_dir / "bot-output.log",
-        identity=f"{settings.bot.name} {settings.state_dir}",
-        remembered=None if remembered is None else (remembered[0], remembered[1], remembered[2]),
-    )
 
 
 def journal_path(settings: Settings) -> Path:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from config import Settings
 from registry import ModelRegistry, RegistryError
-from watchdog.assemble import make_bot
 from watchdog.bot_log import BotLogParser
 from watchdog.bots.base import look_at
 from watchdog.bots.matching import locate
+from watchdog.controls import make_bot
 from watchdog.finding import Finding, is_missing
 from watchdog.follow import Follower
 from watchdog.messages import span

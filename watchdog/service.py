@@ -10,7 +10,8 @@ import config
 from config import ConfigError, Settings
 from notifier import NotifyError, TelegramChannel
 from watchdog import logs
-from watchdog.assemble import Parts, UnsupportedError, assemble, locks, make_bot
+from watchdog.assemble import Parts, assemble, locks
+from watchdog.controls import UnsupportedError, make_bot
 from watchdog.daemon import SIGNALS, Daemon
 from watchdog.journal import JournalError
 from watchdog.lock import Lock, LockedError

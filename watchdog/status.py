@@ -13,9 +13,10 @@ from typing import Any
 from config import Settings
 from notifier import NotifyError, Outbox
 from registry import HashMemory, RegistryError
-from watchdog.assemble import journal_path, locks, make_bot
+from watchdog.assemble import journal_path, locks
 from watchdog.bots.base import BotError, Running, look_at
 from watchdog.clock import utc_now
+from watchdog.controls import make_bot
 from watchdog.hashes import remembered
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError

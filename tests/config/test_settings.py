@@ -326,6 +326,19 @@ def test_a_unit_or_service_name_cannot_be_an_option_or_a_path(tmp_path: Path, na
     assert "bot.systemd.unit must be a name of letters, digits and" in only(told(tmp_path, text))
 
 
+def test_a_unit_is_the_systems_unless_it_is_the_users(tmp_path: Path) -> None:
+    text = SMALLEST.replace("control: process", "control: systemd")
+    of = "process: {command: [python, main.py]}"
+    systemd = loaded(tmp_path, text.replace(of, "systemd: {unit: bot.service}")).bot.systemd
+    assert systemd is not None
+    assert (systemd.unit, systemd.scope) == ("bot.service", "system")
+    systemd = loaded(tmp_path, text.replace(of, "systemd: {unit: bot.service, scope: user}")).bot.systemd
+    assert systemd is not None
+    assert systemd.scope == "user"
+    wrong = text.replace(of, "systemd: {unit: bot.service, scope: root}")
+    assert "bot.systemd.scope must be 'system' or 'user'" in only(told(tmp_path, wrong))
+
+
 def test_links_go_from_file_names_to_artifacts(tmp_path: Path) -> None:
     text = SMALLEST.replace("models_saved}", "m, links: {ensemble_model.pkl: main, rl_agent.zip: rl_agent}}")
     assert loaded(tmp_path, text).registry.links == {"ensemble_model.pkl": "main", "rl_agent.zip": "rl_agent"}

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -16,14 +15,13 @@ from watchdog.bots.starter import Starter
 from watchdog.bots.systemctl import Said, Systemctl
 from watchdog.bots.take_down import TakeDown
 from watchdog.bots.tree import GRACE_S, KILL_WAIT_S
-from watchdog.bots.unit import DOWN, PROPERTIES, UnitState, parse
+from watchdog.bots.unit import DOWN, PROPERTIES, Restarts, UnitState, parse
 
 Remembered = tuple[int, int, str]  # pid, started_ticks, boot id
 
 POLL_S = 0.1
 SETTLE_S = 0.5  # how long after the end whatever brings a bot back is waited for
 ATTEMPTS = 3
-LATELY_S = 600.0  # restarts by systemd within so long are a loop
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +50,10 @@ class SystemdBot:
         self._boot_id = proc.boot_id()
         self._known = remembered[:2] if remembered and remembered[2] == self._boot_id else None
         self._ours = self._known
+        self._begun: tuple[int, int] | None = None
         self._sleep, self._monotonic, self._kill_wait_s = sleep, monotonic, kill_wait_s
         self._ended: tuple[tuple[int, int], int] | None = None
-        self._restarts: deque[tuple[float, int]] = deque()
+        self._restarts = Restarts()
         self._starter: tuple[str, str] | None = None
         self._output = JournalTail(systemctl.scope, monotonic)
         self.trouble: str | None = None
@@ -62,7 +61,7 @@ class SystemdBot:
     async def find(self) -> list[Running]:
         """The main process; without one, what is left in the unit's control group. [] while it is on its way up."""
         state = await self._look()
-        self.trouble = state.trouble(self._restarted_lately(state))
+        self.trouble = state.trouble(self._restarts.lately(state, self._monotonic()))
         await self._output.follow(state)
         running = await self._running(state)
         self._known = (running[0].pid, running[0].started_ticks) if running else None
@@ -146,7 +145,7 @@ class SystemdBot:
             asked = job.done()
             state = await self._look()
             if state.main:
-                self._ours = (state.main.pid, state.main.started_ticks)
+                self._ours = self._begun = (state.main.pid, state.main.started_ticks)
                 return (await self._running(state))[0]
             if asked and (state.resting or (state.active in DOWN and not state.starting)):
                 raise await self._why_not(state, job.result())
@@ -238,20 +237,10 @@ class SystemdBot:
     async def _started_by(self, state: UnitState) -> str:
         """Asked once for each start."""
         if self._starter is None or self._starter[0] != state.invocation:
-            ours = state.main and (state.main.pid, state.main.started_ticks) == self._ours
+            ours = state.main and (state.main.pid, state.main.started_ticks) == self._begun
             text = "the watchdog" if ours else (await who_started(self._systemctl, state)).text
             self._starter = (state.invocation, text)
         return self._starter[1]
-
-    def _restarted_lately(self, state: UnitState) -> int:
-        now = self._monotonic()
-        if self._restarts and state.restarts < self._restarts[-1][1]:
-            self._restarts.clear()  # started by hand: systemd counts anew
-        if not self._restarts or state.restarts != self._restarts[-1][1]:
-            self._restarts.append((now, state.restarts))
-        while len(self._restarts) > 1 and now - self._restarts[0][0] > LATELY_S:
-            self._restarts.popleft()
-        return state.restarts - self._restarts[0][1]
 
     def _whose(self) -> str:
         return "the systemd of the system" if self._systemctl.scope == "system" else "the user's own systemd"

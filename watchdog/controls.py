@@ -1,0 +1,55 @@
+"""Which control the settings ask for: one line for each way of running a bot."""
+
+from collections.abc import Callable
+
+from config import Settings
+from watchdog.bots.base import BotControl
+from watchdog.bots.process import ProcessBot, Remembered
+from watchdog.bots.systemctl import Systemctl
+from watchdog.bots.systemd import SystemdBot
+from watchdog.journal import Journal
+
+
+class UnsupportedError(Exception):
+    """The configuration asks for something that this version cannot do."""
+
+
+def make_bot(settings: Settings, journal: Journal | None) -> BotControl:
+    """The bot control that the settings ask for; it knows the bot that the journal remembers."""
+    make = _MAKERS.get(settings.bot.control)
+    if make is None:
+        raise UnsupportedError(
+            f"{settings.path}: bot.control: {settings.bot.control} is not supported by this version; "
+            f"{' and '.join(_MAKERS)} are"
+        )
+    kept = None if journal is None else journal.get("bot")
+    return make(settings, None if kept is None else (kept[0], kept[1], kept[2]))
+
+
+def _process(settings: Settings, remembered: Remembered | None) -> BotControl:
+    process = settings.bot.process
+    assert process is not None  # as the settings were checked
+    return ProcessBot(
+        command=process.command,
+        directory=process.directory,
+        output=settings.state_dir / "bot-output.log",
+        identity=f"{settings.bot.name} {settings.state_dir}",
+        remembered=remembered,
+    )
+
+
+def _systemd(settings: Settings, remembered: Remembered | None) -> BotControl:
+    systemd = settings.bot.systemd
+    assert systemd is not None
+    return SystemdBot(
+        unit=systemd.unit,
+        systemctl=Systemctl(scope=systemd.scope),
+        start_timeout_s=settings.bot.start_timeout.total_seconds(),
+        remembered=remembered,
+    )
+
+
+_MAKERS: dict[str, Callable[[Settings, Remembered | None], BotControl]] = {
+    "process": _process,
+    "systemd": _systemd,
+}
