@@ -1,7 +1,9 @@
 """The words about a bot after its rollback, for people: what was seen, what is asked of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from watchdog import checklist
 from watchdog.bots.base import Running
 from watchdog.incident import Incident
 
@@ -56,6 +58,14 @@ def compared(incident: Incident, reading: str, where: str) -> str:
     )
 
 
+def no_dry_run(incident: Incident, why: str) -> str:
+    """`bot.dry_run` itself is in need of mending."""
+    return (
+        f"the dry run of {incident.target} could not be executed; it is started without (incident {incident.id})\n"
+        f"Why: {why}\nWhat the bot loads is proved after its start. Asked of you, at daytime: mend bot.dry_run."
+    )
+
+
 def not_ready(found: dict[str, Any]) -> str:
     """A rehearsal that failed, or could not be done."""
     version, what = found["version"], "failed" if found["ok"] is False else "could not be done"
@@ -74,6 +84,41 @@ def ready_again(found: dict[str, Any]) -> str:
         f"ready to roll back to {found['version']} again: its rehearsal succeeded in {found['seconds']:.3g} s\n"
         f"It {found['said'].removeprefix('it ')}"
     )
+
+
+def in_short(facts: Mapping[str, Any]) -> str:
+    """One line of the summary, and one about what people have to look at themselves; nothing when nothing was seen."""
+    looks = facts.get("looks", ())
+    if not looks:
+        return ""
+    rest = checklist.left_open(looks)
+    seen = f"Seen since the restart: {checklist.in_short(looks)}.\n"
+    return seen if rest is None else f"{seen}Look yourself: {rest}.\n"
+
+
+def section(facts: Mapping[str, Any]) -> list[str]:
+    """The report's part about the time after the restart: Markdown lines."""
+    lines: list[str] = []
+    dry = facts.get("dry_run")
+    if dry is not None:
+        went = "could not be executed" if dry["ok"] is None else "went well" if dry["ok"] else "failed"
+        output = [f"    {line}" for line in dry["lines"]]
+        lines += [
+            "",
+            f"### Dry run of {dry['version']}",
+            "",
+            f"It {went} in {dry['seconds']:g} s: {dry['said']}",
+            "",
+        ]
+        lines += output
+    looks = facts.get("looks")
+    if looks:
+        lines += ["", "### Post-Rollback", "", *checklist.as_list(looks)]
+    compared_with = facts.get("comparison")
+    if compared_with is not None:
+        table, notes = compared_with["table"], compared_with["notes"]
+        lines += ["", "### Before and after", "", *table, "", compared_with["reading"], *notes]
+    return lines
 
 
 def _ordinal(number: int) -> str:

@@ -23,7 +23,7 @@ from watchdog.health import Health
 from watchdog.incident import Incident
 from watchdog.place import Place
 from watchdog.predictions import PredictionDecoder
-from watchdog.spans import Reader, Wanted
+from watchdog.spans import CutShort, Reader, Wanted
 from watchdog.trade_log import TradeLogDecoder
 from watchdog.world import World
 
@@ -98,7 +98,10 @@ class Lookout:
             begin = max(begin, messages.parse_time(facts["deployed_at"]))
         wanted = Wanted(str(self._incident.from_version), begin, end)
         reader = Reader(world.settings, (), lambda at: at - world.clock.offset, self._stop)
-        reader.read_log(wanted)
+        try:
+            reader.read_log(wanted)
+        except CutShort:
+            return None
         if reader.unread or end <= begin:
             return None
         return {"errors": wanted.errors, "hours": (end - begin).total_seconds() / 3600}

@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from registry import ModelRegistry, RegistryError
-from watchdog import loading, messages, report
+from watchdog import after_words, checklist, loading, messages, monitoring, rehearsal, report
 from watchdog.bots.base import BotError, EndedAtOnceError, Running
 from watchdog.bots.writers import told, writers
 from watchdog.exchange.step import last_look, settle
-from watchdog.follow import end_of
 from watchdog.incident import Incident
 from watchdog.world import World
 
@@ -64,6 +63,10 @@ class Halt:
 Outcome = Done | OlderVersion | Halt
 
 
+class BroughtBack(Exception):
+    """Something started the bot while this incident keeps it down."""
+
+
 @dataclass
 class Run:
     """One incident being worked on in the world."""
@@ -93,6 +96,12 @@ class Run:
     async def wait(self, seconds: float) -> None:
         """Waits, unless the daemon hands over or somebody orders a halt."""
         await self.world.interrupts.wait(seconds, halting=self.incident.plan == "halt")
+
+    async def wait_while_down(self, seconds: float) -> None:
+        """The same, and raises BroughtBack when the bot is seen to run meanwhile."""
+        await self.wait(seconds)
+        if await self.world.bot.find():
+            raise BroughtBack
 
 
 async def assess(run: Run) -> Outcome:
@@ -127,6 +136,9 @@ async def _assess(run: Run) -> Outcome:
         incident.target = incident.wanted
     if incident.target is None:
         return Halt(messages.no_target(incident.from_version))
+    deployment = run.world.journal.get("deployment")
+    if deployment is not None and deployment["key"].startswith(f"{incident.from_version} "):
+        incident.facts["deployed_at"] = deployment["since"]  # what came before was not this version's doing
     severity: messages.Severity = "critical" if incident.automatic else "warning"
     run.tell("assess", messages.rolling_back(incident, run.world.now()), severity)
     return Done(f"rolling back to {incident.target}, whose files verify; {await _save_evidence(run)}")
@@ -272,7 +284,7 @@ def _unproven(run: Run) -> str | None:
 
 
 async def start_bot(run: Run) -> Outcome:
-    """Starts the bot on the target, after its files were verified once more.
+    """Starts the bot on the target, after its files were verified once more and its dry run, if any, went well.
 
     Proves: the process is up and stays up for `stays_up_for` without a load error. Leaves behind on failure: a stopped
     bot on a quarantined version; back to roll_back with the next older one, once.
@@ -286,9 +298,9 @@ async def start_bot(run: Run) -> Outcome:
     if problem is not None:
         return OlderVersion(problem)
     world.interrupts.look()  # hashing may have taken long: no start after a halt was asked for
-    back = await _brought_back(run)
-    if back is not None:
-        return back
+    instead = await _brought_back(run) or await _dry_run(run)
+    if instead is not None:
+        return instead
     try:
         running = await _started_or_found(run)
     except EndedAtOnceError as error:
@@ -332,6 +344,26 @@ async def _brought_back(run: Run) -> Outcome | None:
     return None
 
 
+async def _dry_run(run: Run) -> Outcome | None:
+    """`bot.dry_run` on the target, once, while the bot is still down. None when it went well, and when there is none or
+    it could not be executed, which says nothing of the target: what the bot loads is proved after its start, too."""
+    world, facts, target = run.world, run.incident.facts, str(run.incident.target)
+    if world.settings.bot.dry_run is None or facts.get("starting"):
+        return None
+    found = facts.get("dry_run")
+    if found is None or found["version"] != target:
+        try:
+            found = await rehearsal.before_start(world, target, run.wait_while_down)
+        except BroughtBack:
+            return await _brought_back(run) or Done("the bot was up for a moment; once more", "start_bot")
+        run.note(dry_run=found)
+    if found["ok"] is None:
+        run.tell("dry run", after_words.no_dry_run(run.incident, found["said"]), "warning")
+    elif not found["ok"]:
+        return OlderVersion(f"its dry run failed: {found['said']}")
+    return await _brought_back(run)
+
+
 async def _started_or_found(run: Run) -> Running:
     """The bot that this step started, also when the watchdog died right after it had."""
     world, incident = run.world, run.incident
@@ -339,7 +371,7 @@ async def _started_or_found(run: Run) -> Running:
         run.note(pid=found[0].pid)
         world.remember_bot()
         return found[0]
-    run.note(starting=True, log_place=end_of(world.settings.bot.log).dump())
+    run.note(starting=True, started_at=world.now().isoformat(), **monitoring.places(world))
     world.before_start()
     running = await world.bot.start(run.wait)
     world.remember_bot()
@@ -363,7 +395,10 @@ async def confirm_loaded(run: Run) -> Outcome:
     while True:
         state, why = await proof.look()
         if state == "proven":
-            run.note(monitor_from=world.now().isoformat())
+            now = world.now()
+            started_at = messages.parse_time(incident.facts.get("started_at", now.isoformat()))
+            validate_at = started_at + world.settings.rollback.validate_for
+            run.note(monitor_from=now.isoformat(), validate_at=validate_at.isoformat())
             run.tell(
                 "confirm_loaded",
                 messages.restarted(incident, why, world.settings.rollback.monitor_for, world.now()),
@@ -377,15 +412,33 @@ async def confirm_loaded(run: Run) -> Outcome:
 
 
 async def monitor(run: Run) -> Outcome:
-    """Watches the restored version for `monitor_for`; a rule that fires meanwhile halts (the daemon's ticks see it).
+    """Watches the restored version for `monitor_for`: what it loads, that it stays up, predicts, trades and errs no
+    more than before (`watchdog.monitoring`). A rule that fires meanwhile halts (the daemon's ticks see it), and so do
+    another version and restarts beyond `max_restarts`; all else is told, and summed up at the end.
 
     Proves: nothing fired. Leaves behind on failure: a halted bot and people paged. When another version is made
     current meanwhile the watching ends, so that the rules judge that one in their own right.
     """
+    lookout = monitoring.Lookout(run.world, run.incident)
+    try:
+        return await _watched(run, lookout)
+    finally:
+        lookout.close()
+
+
+async def _watched(run: Run, lookout: monitoring.Lookout) -> Outcome:
     world, incident = run.world, run.incident
     begin = messages.parse_time(incident.facts["monitor_from"])
+    if "errors_before" not in incident.facts:
+        incident.facts["errors_before"] = await run.beside(lookout.errors_before)
     while (rest := begin + world.settings.rollback.monitor_for - world.now()).total_seconds() > 0:
         other = _current_instead(run)
+        if other is None and (relapse := await lookout.look()) is not None:
+            other = _current_instead(
+                run
+            )  # a bot that follows the registry loads what was promoted at this moment
+            if other is None:
+                return Halt(relapse)
         if other is not None:
             incident.outcome = "superseded"
             run.tell("monitor", messages.outlived(incident, other), "warning")
@@ -393,7 +446,8 @@ async def monitor(run: Run) -> Outcome:
         await run.wait(min(rest.total_seconds(), 1.0))
     while not await world.bot.find():  # paused, say: it is not closed as good while nothing runs
         await run.wait(1.0)
-    return Done(f"nothing fired for {messages.span(world.settings.rollback.monitor_for)}")
+    seen = checklist.in_short(incident.facts.get("looks", ()))
+    return Done(f"nothing fired for {messages.span(world.settings.rollback.monitor_for)}; seen: {seen}")
 
 
 def _current_instead(run: Run) -> str | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from watchdog import after_words
 from watchdog.exchange import words
 from watchdog.incident import Incident
 from watchdog.journal import StepRow
@@ -100,6 +101,7 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
             f"| {row.began_at:%H:%M:%S.%f} | {took} | {name} | {row.result or 'interrupted'} | {detail} |"
         )
     lines += words.section(incident.facts)
+    lines += after_words.section(incident.facts)
     lines += [
         "",
         "To do: schedule the post-mortem, find the root cause, plan the fix of the version that was left.",

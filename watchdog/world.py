@@ -13,7 +13,9 @@ from registry import ModelRegistry
 from watchdog import messages
 from watchdog.bots.base import BotControl, Running
 from watchdog.clock import Clock
+from watchdog.dry_run import Runs, execute
 from watchdog.exchange.access import Access
+from watchdog.health import Health
 from watchdog.incident import Incident
 from watchdog.interrupts import Interrupts
 from watchdog.journal import Journal
@@ -42,9 +44,17 @@ class World:
     """What the bot's log holds until now is not of the process that is started next."""
     after_start: Callable[[Running], None] = lambda _: None
     """The watchdog itself just started it."""
-    hands: asyncio.Lock = field(default_factory=asyncio.Lock)
+    paused: Callable[[], bool] = lambda: False
+    """A person asked the watchdog to look and tell, and not to act."""
+    health: Callable[[], Awaitable[Health]] | None = None
+    """Asks the bot's health endpoint, where it has one."""
+    runs: Runs = execute
+    """Runs a dry run."""
     exchange: Access | None = None
     """The account; None: orders and positions are not looked at."""
+    mend: Callable[[], bool] = lambda: False
+    """Makes a journal anew whose file is damaged, deleted or replaced; True when it did."""
+    hands: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever stops the bot, switches its version, or starts it."""
     _unsaved: dict[str, Any] = field(default_factory=dict)
 
