@@ -1,5 +1,6 @@
 """All rules together: what the daemon, and anything that replays a history, feeds and asks."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -89,6 +90,7 @@ class Engine:
         try:
             if state["fingerprint"] != self._fingerprint:
                 raise ValueError("the rules were configured otherwise when this state was kept")
+            json.dumps(state, allow_nan=False)  # ValueError: no rule keeps what is not finite
             for name, rule in self._rules.items():
                 rule.restore(state["rules"][name])
         except (ValueError, KeyError, TypeError):

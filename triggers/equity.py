@@ -68,6 +68,11 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
     flows: CashFlows = msgspec.field(default_factory=CashFlows)
     untold: list[tuple[str, str]] = []
 
+    def __post_init__(self) -> None:
+        """A state that was kept may have been written by anybody."""
+        if self.flows.last is not None and self.peak <= 0:
+            raise ValueError(f"a reading of {self.flows.last} and a peak of {self.peak} cannot be")
+
     def observe(self, record: TradeRecord) -> None:
         """One record of the trade log. Readings that failed, and P&L that is no amount, move nothing."""
         if isinstance(record, Entry):

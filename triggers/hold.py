@@ -3,6 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
+from triggers.following import Moment
 from triggers.records import Record
 from triggers.rule import Rule
 from triggers.verdict import Verdict
@@ -65,8 +68,8 @@ class Hold:
     def restore(self, state: dict[str, Any]) -> None:
         """Takes both over."""
         self._rule.restore(state["rule"])
-        self._true_since = state["true_since"] and datetime.fromisoformat(state["true_since"])
-        self._looked_at = state["looked_at"] and datetime.fromisoformat(state["looked_at"])
+        self._true_since = msgspec.convert(state["true_since"], Moment | None)
+        self._looked_at = msgspec.convert(state["looked_at"], Moment | None)
 
     def notices(self) -> list[tuple[str, str]]:
         """The rule's."""

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from triggers import (
     DrawdownRule,
     DrawdownSettings,
     Engine,
+    Equity,
     Exit,
     LoadErrorSettings,
     LossStreakRule,
@@ -182,6 +184,21 @@ class TestState:
         with pytest.raises(ValueError, match="loaded"):
             other.restore(kept)
         assert states(other)["drawdown"] == "no_data"
+
+    @pytest.mark.parametrize(
+        ("of", "key", "value"),
+        [("drawdown", "pnl", math.nan), ("drawdown", "pnl", math.inf), ("drawdown", "peak", 0.0)],
+    )
+    def test_numbers_by_which_no_rule_could_judge_do_not_fit(self, of: str, key: str, value: float) -> None:
+        engine = build(ALL, START)
+        engine.observe(Equity(START, 2000.0))
+        engine.observe(loss(1))
+        kept = engine.dump()
+        kept["rules"][of]["rule"]["curve"][key] = value
+        other = build(ALL, START)
+        with pytest.raises(ValueError):  # noqa: PT011 - the words are json's and msgspec's
+            other.restore(kept)
+        assert states(other)[of] == "no_data"
 
     @pytest.mark.parametrize(
         "state", [{}, {"fingerprint": ""}, {"fingerprint": "", "rules": {}}, {"rules": []}]

@@ -134,6 +134,8 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
         {"rule": {}},
         {**hold.dump(), "true_since": 5},
         {**hold.dump(), "looked_at": "yesterday"},
+        {**hold.dump(), "looked_at": False},
+        {**hold.dump(), "looked_at": "2026-03-01T10:00:00"},  # without an offset it fits no other time
     )
     for state in misfits:
         with pytest.raises((ValueError, KeyError, TypeError)):
