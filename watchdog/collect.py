@@ -32,7 +32,6 @@ from triggers import (
 from watchdog import messages
 from watchdog.bot_log import BotLogParser
 from watchdog.bots.base import BotControl, BotError, Running
-from watchdog.bots.starter import who_started
 from watchdog.clock import LIVE, Clock
 from watchdog.follow import Follower
 from watchdog.journal import Journal
@@ -305,7 +304,7 @@ class Collector:
     def _two_bots(self) -> str | None:
         if len(self.running) < 2:
             return None
-        each = ", ".join(f"pid {r.pid} started by {who_started(r.pid)}" for r in self.running)
+        each = ", ".join(f"pid {r.pid} started by {messages.starter(r)}" for r in self.running)
         return f"{len(self.running)} bots are running at once ({each}); end all but one"
 
     # -- logs

@@ -67,11 +67,15 @@ class Watcher:
 
     async def _is_alive(self) -> bool:
         """Whether the process that was started runs. One that ended well and left another in its place (it put itself
-        into the background) is followed there."""
+        into the background) is followed there, unless an owner that restarts it is what put it there."""
         found = await self._world.bot.find()
         if any((b.pid, b.started_ticks) == (self._running.pid, self._running.started_ticks) for b in found):
             return True
-        if not found or self._world.bot.exit_code(self._running) not in (0, None):
+        if (
+            not found
+            or self._world.bot.supervised
+            or self._world.bot.exit_code(self._running) not in (0, None)
+        ):
             return False
         self._running = found[0]
         self._world.remember_bot()

@@ -252,6 +252,7 @@ class Watch:
                     return  # what was seen before the procedure stopped it
                 if incident is not None and incident.plan == "rollback":
                     self._world.brought_back(incident, found)
+                starter = messages.starter(found)
                 stopped = await self._world.bot.stop(self._world.settings.bot.stop_timeout.total_seconds())
             except BotError as error:
                 self._troubles["brought-back"] = (
@@ -263,7 +264,8 @@ class Watch:
                 return  # told with the incident
             self._world.teller.tell(
                 "brought-back",
-                f"somebody started the halted bot (pid {found.pid}, {found.command}); {messages.stopped(stopped)}\n"
+                f"somebody started the halted bot (pid {found.pid}, {found.command}; started by {starter}); "
+                f"{messages.stopped(stopped)}\n"
                 f"To let it run: `model-watchdog resume --reason ...`",
                 "critical",
             )

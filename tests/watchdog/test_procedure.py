@@ -550,6 +550,26 @@ async def test_a_bot_that_ended_before_its_proof_is_no_good(house: House) -> Non
     refused(await procedure.confirm_loaded(found), OlderVersion, "the bot ended before")
 
 
+async def test_a_bot_that_its_owner_restarts_while_it_should_prove_itself_has_not_stayed_up(
+    build: Build,
+) -> None:
+    house = build()
+    house.bot.loads = {"v2.0.0": "never done"}
+    house.bot.supervised = True
+    found = await started(house)
+    pid = house.bot.pid
+
+    def restart_once() -> None:
+        if house.bot.pid == pid:
+            house.bot.die(0)
+            house.bot.codes.clear()  # systemd forgets how the one before the last ended
+            house.bot.begin(by_hand=True)
+            house.bot.trouble = "systemd restarts it again and again (2 restarts until now)"
+
+    house.machine.at_sleep.append(restart_once)
+    refused(await procedure.confirm_loaded(found), OlderVersion, "systemd restarts it again and again")
+
+
 async def test_the_proof_is_found_again_after_a_crash(house: House) -> None:
     found = await started(house)
     house.wake()

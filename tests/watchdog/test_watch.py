@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -521,11 +522,13 @@ async def test_a_halted_bot_is_never_started_and_is_stopped_when_somebody_starts
     house.bot.die(-15)
     await tick(house, 3)
     assert house.bot.starts == []
-    house.bot.begin(by_hand=True)
+    found = house.bot.begin(by_hand=True)
+    house.bot.processes = [replace(found, started_by="systemd unit bot.timer, which triggers it")]
     await tick(house)
     assert house.bot.pid is None
     assert house.told.said(
-        "somebody started the halted bot (pid 4712, python main.py); Bot stopped with SIGTERM"
+        "somebody started the halted bot (pid 4712, python main.py; started by systemd unit bot.timer, which triggers "
+        "it); Bot stopped with SIGTERM"
     )
 
 
