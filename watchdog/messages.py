@@ -4,10 +4,11 @@ The first line is the headline; the bot's name is put before it. Plain text, `co
 """
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from config import Settings
 from triggers import Verdict
+from watchdog import after_words
 from watchdog.bots.base import Running, Stopped
 from watchdog.bots.starter import who_started
 from watchdog.decide import Decision
@@ -140,6 +141,11 @@ def starter(found: Running) -> str:
     return found.started_by or who_started(found.pid)
 
 
+def starter(found: Running) -> str:
+    """Who started it; its owner may know more than the process table does."""
+    return found.started_by or who_started(found.pid)
+
+
 def brought_back(incident: Incident, found: Running) -> str:
     """Something started the bot while a rollback keeps it down."""
     return (
@@ -212,6 +218,31 @@ def summary(incident: Incident, now: datetime, report: str) -> str:
     return (
         f"incident {incident.id} is closed: {incident.target} has run without a rule firing\n"
         f"{incident.from_version} was rolled back and is quarantined; the incident lasted {took}.\n"
-        f"{words.in_short(incident.facts)}"
+        f"{words.in_short(incident.facts)}{after_words.in_short(incident.facts)}"
         f"Asked of you, at daytime: find the root cause, plan the fix, fill in the report.\n{report}"
     )
+
+
+def no_news_of_halts(why: str, *, running: bool, halted: dict[str, Any] | None, left: Incident | None) -> str:
+    """The watchdog starts with a journal that cannot be trusted to know all that happened."""
+    lines = [
+        f"{why}\nWhat happened since, or is lost, is not known: the automatic rollbacks of a day are taken for used up."
+    ]
+    if halted is not None:
+        lines.append(
+            f"The halt of {halted['since'][:19]} by {halted['by']} is in force, as it was then ({halted['why']}). If it "
+            f"was ended since: `model-watchdog resume --reason ...`"
+        )
+    elif running:
+        lines.append("The bot runs, and goes on running.")
+    else:
+        lines.append(
+            "The bot is down, perhaps because somebody halted it: it is not started. Once you know that it may run: "
+            "`model-watchdog resume --reason ...`"
+        )
+    if left is not None and running:
+        lines.append(
+            f"Incident {left.id} was open in it, at {left.step}: it is closed, and nothing is done about it. Look "
+            f"whether {left.from_version} is gone for good."
+        )
+    return "\n".join(lines)
