@@ -141,11 +141,6 @@ def starter(found: Running) -> str:
     return found.started_by or who_started(found.pid)
 
 
-def starter(found: Running) -> str:
-    """Who started it; its owner may know more than the process table does."""
-    return found.started_by or who_started(found.pid)
-
-
 def brought_back(incident: Incident, found: Running) -> str:
     """Something started the bot while a rollback keeps it down."""
     return (
