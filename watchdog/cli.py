@@ -212,6 +212,17 @@ def incidents(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
+@app.command()
+def positions(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Ask the exchange what is held and what waits.
+
+    Exit code 1 when anything is unknown, which is never flat. Nothing is touched.
+    """
+    from watchdog import positions_cli
+
+    raise typer.Exit(positions_cli.show(load(config, secrets=False), as_json, out, fail))
+
+
     """List what happened, or tell one incident with its steps."""
     from watchdog import incidents_cli
 

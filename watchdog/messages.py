@@ -12,7 +12,7 @@ from watchdog import after_words
 from watchdog.bots.base import Running, Stopped
 from watchdog.bots.starter import who_started
 from watchdog.decide import Decision
-from watchdog.exchange import words
+from watchdog.exchange import pages
 from watchdog.incident import Incident
 
 Severity = Literal["info", "warning", "critical"]
@@ -206,14 +206,14 @@ def summary(incident: Incident, now: datetime, report: str) -> str:
     if incident.outcome == "halted":
         return (
             f"halted: the bot is stopped and stays stopped (incident {incident.id})\n"
-            f"Why: {incident.reason}\n{words.in_short(incident.facts)}"
+            f"Why: {incident.reason}\n{pages.in_short(incident.facts)}"
             f"Asked of you: look at open orders and positions on the exchange, mend the cause or deploy a known-good "
             f"model, then `model-watchdog resume --reason ...`\n{report}"
         )
     return (
         f"incident {incident.id} is closed: {incident.target} has run without a rule firing\n"
         f"{incident.from_version} was rolled back and is quarantined; the incident lasted {took}.\n"
-        f"{words.in_short(incident.facts)}{after_words.in_short(incident.facts)}"
+        f"{pages.in_short(incident.facts)}{after_words.in_short(incident.facts)}"
         f"Asked of you, at daytime: find the root cause, plan the fix, fill in the report.\n{report}"
     )
 

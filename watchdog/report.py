@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from watchdog import after_words
-from watchdog.exchange import words
+from watchdog.exchange import pages
 from watchdog.incident import Incident
 from watchdog.journal import StepRow
 
@@ -83,7 +83,7 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
         f"**Reason:** {incident.reason}",
         f"**Triggered By:** {'Auto' if incident.automatic else 'Manual'} ({incident.by})",
         f"**Duration:** {minutes:.1f} min",
-        f"**Impact:** the bot did not trade for {down}; {words.impact(incident.facts)}",
+        f"**Impact:** the bot did not trade for {down}; {pages.impact(incident.facts)}",
         f"**Root Cause:** {UNKNOWN}",
         f"**Prevention:** {UNKNOWN}",
         f"**Status:** {status}",
@@ -100,7 +100,7 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
         lines.append(
             f"| {row.began_at:%H:%M:%S.%f} | {took} | {name} | {row.result or 'interrupted'} | {detail} |"
         )
-    lines += words.section(incident.facts)
+    lines += pages.section(incident.facts)
     lines += after_words.section(incident.facts)
     lines += [
         "",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from config.settings import Exchange
@@ -35,6 +36,16 @@ def _import() -> None:
     import watchdog.exchange.client  # noqa: F401
 
 
+@dataclass(frozen=True)
+class Session:
+    """An open client. `ahead_ms`: by how much the exchange's clock is ahead of this machine's; None: it did not say."""
+
+    market: Market
+    line: Line
+    client: Any
+    ahead_ms: int | None
+
+
 class Access:
     """One account of the configuration. `make`: what makes a client, in the running loop."""
 
@@ -46,8 +57,8 @@ class Access:
         self._make = make
 
     @asynccontextmanager
-    async def open(self, wait: Wait, budget_s: float) -> AsyncIterator[tuple[Market, Line]]:
-        """The market, and its line, for `budget_s` from now. ExchangeError when python-binance cannot be used."""
+    async def open(self, wait: Wait, budget_s: float) -> AsyncIterator[Session]:
+        """A client for `budget_s` from now. ExchangeError when python-binance cannot be used."""
         try:
             await asyncio.to_thread(_import)
         except Exception as error:  # noqa: BLE001 - a damaged environment must not hold up the rollback
@@ -64,9 +75,9 @@ class Access:
                 self.clock.monotonic() + budget_s,
                 lambda: client.set_clock(kind),
             )
-            await line.try_clock()
+            known = await line.try_clock()
             symbols = list(dict.fromkeys(self.settings.symbols))
             market: Market = UsdmMarket(client, line) if kind == "usdm" else SpotMarket(client, line, symbols)
-            yield market, line
+            yield Session(market, line, client, client.timestamp_offset if known else None)
         finally:
             await client.close_connection()

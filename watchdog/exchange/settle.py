@@ -43,6 +43,16 @@ class Policy:
     positions: Literal["close", "keep"] = "keep"
 
 
+def fates_of(policy: Policy, sheet: Sheet, orders: list[OpenOrder], *, stops_lock: bool) -> dict[str, Fate]:
+    """What is to become of each open order, by what is held. `stops_lock`: see `Market`."""
+    if policy.open_orders == "keep":
+        return {order.key: "kept" for order in orders}
+    held = [unknown(sheet.symbol)] if sheet.holdings is None else sheet.holdings
+    in_the_way = policy.positions == "close" and stops_lock
+    safe = set() if in_the_way else protectors(orders, held)
+    return {order.key: "protects" if order.key in safe else "cancelling" for order in orders}
+
+
 class Settling:
     """One account being settled. `note` puts the sheets on disk."""
 
@@ -124,7 +134,7 @@ class Settling:
         return first
 
     async def _cancel(self, sheet: Sheet, orders: list[OpenOrder]) -> None:
-        fates = self._fates(sheet, orders)
+        fates = fates_of(self._policy, sheet, orders, stops_lock=self._market.stops_lock)
         sheet.saw(orders, fates)
         doomed = [order for order in orders if fates[order.key] == "cancelling"]
         if doomed:
@@ -141,11 +151,3 @@ class Settling:
             else:
                 sheet.cancelled(order)
                 lists |= set() if order.list_id is None else {order.list_id}
-
-    def _fates(self, sheet: Sheet, orders: list[OpenOrder]) -> dict[str, Fate]:
-        if self._policy.open_orders == "keep":
-            return {order.key: "kept" for order in orders}
-        held = [unknown(sheet.symbol)] if sheet.holdings is None else sheet.holdings
-        in_the_way = self._policy.positions == "close" and self._market.stops_lock
-        safe = set() if in_the_way else protectors(orders, held)
-        return {order.key: "protects" if order.key in safe else "cancelling" for order in orders}

@@ -5,7 +5,7 @@ import logging
 import sqlite3
 from dataclasses import dataclass, field
 
-from watchdog.exchange import words
+from watchdog.exchange import pages, words
 from watchdog.exchange.access import Access
 from watchdog.exchange.closing import Closer, client_id
 from watchdog.exchange.errors import ExchangeError
@@ -34,11 +34,11 @@ async def settle(incident: Incident, world: World, wait: Wait) -> str | None:
 
 async def last_look(incident: Incident, world: World, wait: Wait) -> None:
     """Once, when the incident is closed: looks again if anything was unknown while the bot was down."""
-    facts = incident.facts.get(words.FACTS)
+    facts = incident.facts.get(pages.FACTS)
     if (
         world.exchange is not None
         and facts is not None
-        and words.LATER not in incident.facts
+        and pages.LATER not in incident.facts
         and words.unknown(facts)
     ):
         await Account(incident, world, wait).look_again(world.exchange)
@@ -56,7 +56,7 @@ class Account:
     async def settle(self, access: Access) -> str:
         """See `settle`."""
         settings = access.settings
-        self.sheets = load(dict.fromkeys(settings.symbols), self.incident.facts.get(words.FACTS))
+        self.sheets = load(dict.fromkeys(settings.symbols), self.incident.facts.get(pages.FACTS))
         policy = Policy(settings.open_orders, settings.positions)
         why = await self._rounds(access, policy, BUDGET_S, act=True)
         self._note(why)
@@ -66,12 +66,13 @@ class Account:
         """Touches nothing: by now the orders may be those of the bot that was started."""
         self.sheets = load(dict.fromkeys(access.settings.symbols), None)
         why = await self._rounds(access, Policy(), LOOK_BUDGET_S, act=False)
-        self.incident.facts[words.LATER] = dump(self.sheets, self.world.now(), why)
+        self.incident.facts[pages.LATER] = dump(self.sheets, self.world.now(), why)
 
     async def _rounds(self, access: Access, policy: Policy, budget_s: float, *, act: bool) -> str | None:
         """Why it ended early, or None."""
         try:
-            async with access.open(self.wait, budget_s) as (market, line):
+            async with access.open(self.wait, budget_s) as session:
+                market, line = session.market, session.line
                 closer = Closer(market, self._name, self._note, self.world.now, line.monotonic)
                 note = self._note if act else lambda: None
                 return await Settling(market, line, policy, self.sheets, closer if act else None, note).run()
@@ -88,26 +89,26 @@ class Account:
 
     def _note(self, why: str | None = None) -> None:
         """On disk, or, while that refuses, in memory: the step needs no journal."""
-        self.incident.facts[words.FACTS] = dump(self.sheets, self.world.now(), why)
+        self.incident.facts[pages.FACTS] = dump(self.sheets, self.world.now(), why)
         try:
             self.world.journal.save(self.incident)
         except sqlite3.Error as error:
             log.critical("the journal cannot be written (%s): the account is settled all the same", error)
 
     def _tell(self) -> str:
-        facts = self.incident.facts[words.FACTS]
+        facts = self.incident.facts[pages.FACTS]
         unknown, left, bare = words.unknown(facts), words.still_open(facts), words.bare(facts)
         known = [*words.orders(facts, words.MOST_LISTED), *words.held(facts)]
         if unknown:
-            self._say("unknown", words.page_unknown(self.incident.id, unknown), "critical")
+            self._say("unknown", pages.page_unknown(self.incident.id, unknown), "critical")
         if left:
-            self._say("open", words.page_open(self.incident.id, left), "critical")
+            self._say("open", pages.page_open(self.incident.id, left), "critical")
         for row in bare:
             name = f"naked {row['symbol']} {row['side']}"
-            self._say(name, words.page_naked(self.incident.id, row), "critical")
+            self._say(name, pages.page_naked(self.incident.id, row), "critical")
         if len(unknown) < len(facts["symbols"]) or not unknown:
             worst: Severity = "warning" if unknown or left or bare else "info"
-            self._say("account", words.account(self.incident.id, known), worst)
+            self._say("account", pages.account(self.incident.id, known), worst)
         return "; ".join([*unknown, *known])
 
     def _say(self, name: str, text: str, severity: Severity) -> None:

@@ -26,9 +26,6 @@ FATES = {
     "unsure": "Were to be cancelled, and it is not known whether they are gone",
 }
 
-FACTS, LATER = "exchange", "exchange_later"
-"""Of an incident: what was settled, and what was read again when it was closed."""
-
 NEVER_FLAT = "Unknown is not flat: open orders may be filled, and a position may be losing money."
 
 
@@ -127,28 +124,46 @@ def held(facts: Facts) -> list[str]:
 def _held(body: Facts, row: Facts) -> str:
     if row["state"] != "open":
         return f"{holding(row)}, which is not flat"
+    closing = _closing(body, row)
     if row["dust"]:
-        return f"{holding(row)}: dust, too little to be sold, left"
-    stop = "whether a stop order protects it is unknown"
-    if row["naked"] is not None:
-        left = Decimal(row["naked"])
-        part = (
-            f"{plain(left)} of it naked"
-            if left < abs(Decimal(row["amount"]))
-            else "naked, without a stop order"
-        )
-        stop = part if left > 0 else "a stop order protects it"
-    return f"{holding(row)}: {'not closed' if _closing(body, row) else 'kept'}; {stop}"
+        rest = f"; the rest was sold by {_by(closing)}" if closing is not None else ""
+        return f"{holding(row)}: dust, too little to be sold, left{rest}"
+    return f"{holding(row)}: {'kept' if closing is None else 'not closed'}; {protection(row)}"
+
+
+def position(row: Facts) -> str:
+    """A holding, and whether a stop order protects it."""
+    if row["state"] != "open":
+        return holding(row)
+    return f"{holding(row)}; {'dust' if row['dust'] else protection(row)}"
+
+
+def protection(row: Facts) -> str:
+    """Whether a stop order on the exchange covers what is held."""
+    if row["naked"] is None:
+        return "whether a stop order protects it is unknown"
+    left = Decimal(row["naked"])
+    if left == 0:
+        return "a stop order protects it"
+    part = left < abs(Decimal(row["amount"]))
+    return f"{plain(left)} of it naked" if part else "naked, without a stop order"
 
 
 def _gone(body: Facts, row: Facts) -> str:
     closing = _closing(body, row)
-    by = (
-        f"closed by {closing.attempt} market order{'s' * (closing.attempt > 1)}"
-        if closing
-        else "not held any more"
-    )
-    return f"{row['symbol']}: flat; {direction(row)} {plain(abs(Decimal(row['amount'])))} was {by}"
+    ours = closing is not None and _sent(closing) > 0
+    how = f"was closed by {_by(closing)}" if closing is not None and ours else "is not held any more"
+    return f"{row['symbol']}: flat; {direction(row)} {plain(abs(Decimal(row['amount'])))} {how}"
+
+
+def _sent(closing: Closing) -> int:
+    """How many orders of ours were sent."""
+    return closing.attempt - (0 if closing.acked or closing.sent_at else 1)
+
+
+def _by(closing: Closing) -> str:
+    count = _sent(closing)
+    return f"{count} market order{'' if count == 1 else 's'}"
 
 
 def _closing(body: Facts, row: Facts) -> Closing | None:
@@ -178,82 +193,3 @@ def orders(facts: Facts, most: int | None = None) -> list[str]:
 def _fate(body: Facts, row: Facts) -> str:
     unsure = row["fate"] == "cancelling" and body["orders_state"] == "unknown"
     return "unsure" if unsure else str(row["fate"])
-
-
-def page_unknown(number: int, lines: list[str]) -> str:
-    """The exchange could not be read."""
-    return "\n".join(
-        [
-            f"orders and positions on the exchange are unknown (incident {number})",
-            *lines,
-            NEVER_FLAT,
-            "The incident goes on meanwhile.",
-            "Asked of you: look at the exchange now; `model-watchdog positions` asks it again.",
-        ]
-    )
-
-
-def page_open(number: int, lines: list[str]) -> str:
-    """Something should be gone and is not."""
-    return "\n".join(
-        [
-            f"orders or positions that should be gone are still open (incident {number})",
-            *lines,
-            "The incident goes on meanwhile.",
-            "Asked of you: cancel or close them on the exchange by hand.",
-        ]
-    )
-
-
-def page_naked(number: int, row: Facts) -> str:
-    """A position without a stop order."""
-    left, amount = Decimal(row["naked"]), abs(Decimal(row["amount"]))
-    part = (
-        "without a stop order on the exchange"
-        if left == amount
-        else f"with a stop order for a part; {plain(left)} bare"
-    )
-    return "\n".join(
-        [
-            f"{row['symbol']} {direction(row)} {plain(amount)} is held naked, {part} (incident {number})",
-            holding(row),
-            "The bot that managed it was stopped; the one that is started may not know of it.",
-            "Asked of you: place a stop order, or close it, on the exchange by hand.",
-        ]
-    )
-
-
-def account(number: int, lines: list[str]) -> str:
-    """What was done and is held."""
-    return "\n".join([f"orders and positions on the exchange were looked after (incident {number})", *lines])
-
-
-def impact(incident: Facts) -> str:
-    """In the report's line of that name. `incident`: all of its facts."""
-    facts = incident.get(FACTS)
-    if facts is None:
-        return "orders and positions on the exchange were not looked at"
-    return "; ".join([*unknown(facts), *still_open(facts)]) or "orders and positions were settled, see below"
-
-
-def in_short(incident: Facts) -> str:
-    """For the summary: what was held when the bot was down, and whether it is known by now. "" without an exchange."""
-    facts, later = incident.get(FACTS), incident.get(LATER)
-    if facts is None:
-        return ""
-    if later is None:
-        return f"While the bot was down: {'; '.join([*still_open(facts), *held(facts)])}\n"
-    if missing := unknown(later):
-        return f"Still unknown, and so not flat: {'; '.join(missing)}. Look at the exchange.\n"
-    return f"Unknown while the bot was down; read now: {'; '.join(held(later))}\n"
-
-
-def section(incident: Facts) -> list[str]:
-    """Of the report: every order, everything that was held. [] without an exchange."""
-    lines = []
-    for name, title in ((FACTS, "Orders and positions"), (LATER, "Read again at the end")):
-        if (facts := incident.get(name)) is not None:
-            found = [*unknown(facts), *orders(facts), *held(facts)]
-            lines += ["", f"### {title} ({facts['at'][:19].replace('T', ' ')} UTC)", ""]
-            lines += [f"- {line}" for line in found]
-    return lines
