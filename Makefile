@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CAUSE ?= drawdown
 
-.PHONY: demo test lint bench coverage lock clean
+.PHONY: demo test faults lint bench coverage lock clean
 
 $(VENV)/runtime.stamp: requirements/runtime.txt pyproject.toml
 	@echo "setting up $(VENV) ..."
@@ -32,6 +32,9 @@ lint: $(VENV)/dev.stamp
 
 coverage: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n 4 -q --cov --cov-report=term-missing
+
+faults: $(VENV)/dev.stamp  ## every fault at every step of a rollback, against real daemons (SEED=1, ONLY=word, WRITE=1 for the page)
+	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write docs/reliability.md)
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.bench

@@ -5,9 +5,13 @@ when it began, loaded, and was asked to end (time.time()), for tests that measur
 
 habits: `name` (the path to load; null: what the registry says), `on_error` (per version: dummy, exit, crash, vanish;
 crash: a traceback on stderr, nothing in the log), `sigterm` (die, ignore, flatten), `load_s`, `flatten_s`,
-`dies_after_s`, `dies_on` (versions), `log_offset_h` (its clock), `says` (per version: lines that it logs at its start).
+`dies_after_s`, `dies_on` (versions), `log_offset_h` (its clock), `says` (per version: lines that it logs at its start),
+`as_if` (per version: the one that it loads in its place), `mute` and `hangs` (versions: logs nothing of its loading;
+never comes to its end), `forks` (a worker in a session of its own).
 """
 
+import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -28,7 +32,18 @@ ensemble = logging.getLogger("models.ensemble")
 def note(event: str, **facts: Any) -> None:
     """For the test."""
     with (HERE / "ran.jsonl").open("a") as file:
-        file.write(json.dumps({"event": event, "pid": os.getpid(), "at": time.time(), **facts}) + "\n")
+        when = {"at": time.time(), "monotonic": time.monotonic()}
+        file.write(json.dumps({"event": event, "pid": os.getpid(), **when, **facts}) + "\n")
+
+
+def alone() -> None:
+    """Two of them at once would trade twice. The lock goes with the process."""
+    lock = os.open(HERE / "alone.lock", os.O_CREAT | os.O_RDWR)
+    os.set_inheritable(lock, HABITS.get("forks", False))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        note("doubled")
 
 
 def logging_as_usual() -> None:
@@ -56,8 +71,10 @@ def registered() -> tuple[str, Path]:
 
 def load(version: str, path: Path) -> None:
     """Logs as FIELD-NOTES has it; what a failure means, the habits say."""
+    if version in HABITS.get("mute", []):
+        return
     ensemble.info("Loading ensemble model from ./models_saved/%s", path.name)
-    time.sleep(HABITS.get("load_s", 0))
+    time.sleep(3600 if version in HABITS.get("hangs", []) else HABITS.get("load_s", 0))
     how = HABITS.get("on_error", {}).get(version, "dummy")
     if how == "vanish":
         os._exit(7)
@@ -84,14 +101,24 @@ def asked_to_end(*_: object) -> None:
 
 
 def main() -> None:
-    note("began")
+    note("began", by="watchdog" if "MODEL_WATCHDOG_BOT" in os.environ else "hand")
+    alone()
     if HABITS.get("sigterm") == "ignore":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif HABITS.get("sigterm") == "flatten":
         signal.signal(signal.SIGTERM, asked_to_end)
     logging_as_usual()
     version, path = registered()
-    load(version, path if HABITS.get("name") is None else MODELS / HABITS["name"])
+    path = path if HABITS.get("name") is None else MODELS / HABITS["name"]
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    note("registered", version=version, sha256=sha256)
+    if HABITS.get("forks") and os.fork() == 0:
+        os.setsid()
+        while True:
+            time.sleep(0.05)
+    if other := HABITS.get("as_if", {}).get(version):
+        version, path = other, path.with_name(path.name.replace(version, other))
+    load(version, path)
     for line in HABITS.get("says", {}).get(version, []):
         logging.getLogger("bot.trading_bot").info(line)
     began = time.monotonic()

@@ -88,6 +88,8 @@ class House:
     changes: dict[str, Any] = field(default_factory=dict)
     telegram: TelegramServer | None = None
     environ: dict[str, str] = field(default_factory=dict)
+    program: Sequence[str] = (sys.executable, "-m", "watchdog")
+    """What is run in place of `model-watchdog` as the daemon."""
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
     others: list[subprocess.Popen[Any]] = field(default_factory=list)
     _loaded: tuple[object, Settings] | None = None
@@ -156,7 +158,7 @@ class House:
         with log:
             self.daemons.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "watchdog", "run", "--config", str(self.path)],
+                    [*self.program, "run", "--config", str(self.path)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

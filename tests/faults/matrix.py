@@ -1,0 +1,142 @@
+"""The matrix: every fault, and the points at which it strikes."""
+
+from tests.faults import faults as f
+from tests.faults.faults import AROUND, BEFORE, DOWN, EITHER, HALTED, ROLLED_BACK, Fault
+
+SLOW_START = {"bot": {"start_timeout": "3s"}}
+ONE_BACK = "going one version further back"
+
+MATRIX: tuple[Fault, ...] = (
+    Fault("the daemon is killed with kill -9", f.kill, AROUND),
+    Fault("the daemon gets SIGTERM", f.terminate, AROUND),
+    Fault("a second daemon is started", f.second_daemon, BEFORE),
+    Fault(
+        "the clock is set a day ahead",
+        f.clock_steps(1),
+        BEFORE,
+        prepare=f.fake_clock,
+        lasts_s=0.5,
+        needs=frozenset({"faketime"}),
+    ),
+    Fault(
+        "the clock is set a day back",
+        f.clock_steps(-1),
+        BEFORE,
+        prepare=f.fake_clock,
+        lasts_s=0.5,
+        needs=frozenset({"faketime"}),
+    ),
+    Fault(
+        "the disk of the state folder is full",
+        f.fill(f.state),
+        BEFORE,
+        f.clear(f.state),
+        3.0,
+        EITHER,
+        prepare=f.small_disk(f.state),
+        needs=frozenset({"root"}),
+    ),
+    Fault(
+        "the disk of the registry folder is full",
+        f.fill(f.models),
+        BEFORE,
+        f.clear(f.models),
+        3.0,
+        EITHER,
+        prepare=f.small_disk(f.models),
+        needs=frozenset({"root"}),
+    ),
+    Fault(
+        "fsync of the journal fails",
+        f.fsync_fails,
+        BEFORE,
+        f.fsync_works,
+        3.0,
+        EITHER,
+        needs=frozenset({"root", "strace"}),
+    ),
+    Fault(
+        "fsync of the registry fails",
+        f.registry_fsync_fails,
+        ("assess:before", "roll_back:before", "roll_back:during", "start_bot:before"),
+        f.registry_fsync_works,
+        3.0,
+        EITHER,
+    ),
+    Fault("SQLite is locked by another program", f.lock_journal, BEFORE, f.unlock_journal, 3.0, EITHER),
+    Fault("the journal's file is damaged", f.damage_journal, BEFORE, ends=EITHER),
+    Fault("registry.json is cut in half", f.truncate_registry, BEFORE, f.restore_registry, 2.0, EITHER),
+    Fault("registry.json is emptied", f.empty_registry, BEFORE, f.restore_registry, 2.0, EITHER),
+    Fault("registry.json cannot be read", f.hide_registry, BEFORE, f.restore_registry, 2.0, EITHER),
+    Fault("registry.json is rewritten in place all the time", f.rewrite_registry, BEFORE, ends=EITHER),
+    Fault("another version is promoted", f.promote_another, BEFORE, ends=ROLLED_BACK | {"superseded"}),
+    Fault(
+        "the target's file is damaged",
+        f.damage_target,
+        (
+            "stop_bot:before",
+            "settle_orders:before",
+            "roll_back:before",
+            "roll_back:after",
+            "start_bot:before",
+        ),
+        told_to=("v1.9.0",),
+    ),
+    Fault(
+        "the target's file is damaged after the start",
+        f.damage_target,
+        ("confirm_loaded:before",),
+        ends=EITHER,
+    ),
+    Fault("the bot is brought back", f.bring_back, DOWN, told_to=("something started the bot",)),
+    Fault("the bot's program is replaced", f.upgrade_bot, BEFORE),
+    Fault("the logs are rotated by rename", f.rotate_by_rename, BEFORE[:4]),
+    Fault("the logs are rotated by copytruncate", f.rotate_by_copy, BEFORE[:4]),
+    Fault("a person orders HALT", f.order("HALT", "looks wrong"), AROUND, ends=HALTED),
+    Fault("a person orders PAUSE", f.order("PAUSE"), BEFORE, f.withdraw("PAUSE"), 2.0),
+    Fault("a person orders another ROLLBACK", f.order("ROLLBACK", "v1.9.0 risk said so"), BEFORE),
+    Fault("a person orders RESUME", f.order("RESUME"), BEFORE),
+    Fault("the bot ignores SIGTERM", habits={"sigterm": "ignore"}),
+    Fault("the bot has workers in sessions of their own", habits={"forks": True}),
+    Fault(
+        "the target exits at once",
+        habits={"unloadable": ("v2.0.0",), "on_error": {"v2.0.0": "exit"}},
+        told_to=(ONE_BACK,),
+    ),
+    Fault(
+        "the target vanishes without a word",
+        habits={"on_error": {"v2.0.0": "vanish"}, "unloadable": ("v2.0.0",)},
+        told_to=(ONE_BACK,),
+    ),
+    Fault("the target crashes again and again", habits={"dies_on": ["v2.0.0"]}, told_to=(ONE_BACK,)),
+    Fault(
+        "the bot loads another version than the target",
+        habits={"as_if": {"v2.0.0": "v2.1.0"}},
+        told_to=(ONE_BACK,),
+    ),
+    Fault("the target falls back to a dummy model", habits={"unloadable": ("v2.0.0",)}, told_to=(ONE_BACK,)),
+    Fault(
+        "the bot says nothing of its model",
+        habits={"mute": ["v2.0.0"]},
+        changes=SLOW_START,
+        told_to=(ONE_BACK,),
+    ),
+    Fault(
+        "the bot hangs while it loads", habits={"hangs": ["v2.0.0"]}, changes=SLOW_START, told_to=(ONE_BACK,)
+    ),
+    Fault(
+        "no version can be loaded",
+        habits={"unloadable": ("v2.0.0", "v1.9.0")},
+        ends=HALTED,
+        told_to=("HALT",),
+    ),
+    Fault("Telegram is down", f.telegram_down, mend=f.telegram_up, lasts_s=4.0),
+    Fault("Telegram is slow", f.telegram_fails("slow", delay_s=0.7), mend=f.telegram_heals, lasts_s=4.0),
+    Fault("Telegram answers nonsense", f.telegram_fails("garbage"), mend=f.telegram_heals, lasts_s=4.0),
+    Fault(
+        "Telegram takes messages and breaks off",
+        f.telegram_fails("drop", recorded=True),
+        mend=f.telegram_heals,
+        lasts_s=4.0,
+    ),
+)
