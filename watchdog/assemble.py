@@ -10,17 +10,19 @@ from pathlib import Path
 from config import Settings
 from notifier import ConsoleChannel, Courier, Outbox, Redactor, TelegramChannel
 from triggers import Engine
-from watchdog.clock import Clock
+from watchdog import doubt
+from watchdog.clock import Clock, utc_now
 from watchdog.collect import Collector
 from watchdog.controls import make_bot
-from watchdog.hashes import remembered
 from watchdog.exchange.access import Access
 from watchdog.exchange.line import Limits
+from watchdog.hashes import remembered
 from watchdog.incidents import Incidents
 from watchdog.interrupts import Interrupts
 from watchdog.journal import Journal
 from watchdog.lock import Lock
 from watchdog.logs import say_alert
+from watchdog.mending import Mender, mend_before_opening
 from watchdog.obey import Orders
 from watchdog.open_registry import open_registry
 from watchdog.orders import ControlFolder
@@ -96,6 +98,7 @@ def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, 
 
 
     redact = Redactor(settings.secrets())
+    damage = mend_before_opening(journal_path(settings), utc_now())
     journal = Journal(journal_path(settings), redact=redact)
     kept = journal.get("checkpoint") or {}
     clock = Clock(offset=timedelta(seconds=kept.get("offset_s", 0.0)))
@@ -104,10 +107,12 @@ def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, 
     control.prepare()
     interrupts = Interrupts(clock, asyncio.sleep)
     registry = open_registry(settings, remembered(journal), interrupts.look)
+    doubt.look(journal, damage, settings.state_dir, registry, clock.now())
     outbox = Outbox(journal_path(settings), redact=redact)
     courier = Courier(outbox, _channels(settings), clock.now, on_problem=lambda text: log.error("%s", text))
     engine = build_engine(settings, clock.now())
     collector = Collector(settings, clock, journal, registry, bot, engine)
+    teller = Teller(courier.tell, settings.bot.name)
     world = World(
         settings=settings,
         clock=clock,
@@ -116,11 +121,12 @@ def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, 
         journal=journal,
         registry=registry,
         bot=bot,
-        teller=Teller(courier.tell, settings.bot.name),
+        teller=teller,
         redact=redact,
         evidence=collector.evidence,
         before_start=collector.before_start,
         after_start=collector.after_start,
+        mend=Mender(journal, outbox, teller, clock).look,
     )
     incidents = Incidents(world)
     return Parts(

@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 
 from config import Settings
-from watchdog import logs, messages
+from watchdog import doubt, logs, messages
 from watchdog.assemble import Parts, assemble
 from watchdog.incident import Incident
 from watchdog.lock import Lock
@@ -53,6 +53,7 @@ async def _one_incident(
     parts: Parts, what: What, who: str, reason: str, to: str | None, out: Console
 ) -> Incident:
     incidents, journal = parts.incidents, parts.world.journal
+    await doubt.settle(parts.world, incidents)
     incident = _opened(parts, what, who, reason or "no reason given", to, out)
     shown, next_tick_s = len(ended(journal, incident.id)), 0.0
     while incidents.current is incident and not parts.world.interrupts.handing_over:

@@ -18,6 +18,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_J
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from config import Settings
+from watchdog import doubt
 from watchdog.assemble import Parts
 from watchdog.sdnotify import SdNotify
 
@@ -93,6 +94,7 @@ class Daemon:
                 self._poll_s,
             )
         self._start("courier")
+        await doubt.settle(self._parts.world, self._parts.incidents)
         self._start("orders")
         try:
             await self._carry_on()

@@ -81,13 +81,23 @@ class Incidents:
         reason = world.redact(reason)  # it goes into the registry's history and to everybody's screen
         now, first = world.now(), STEPS[plan][0].__name__
         version = version or self._current_version()
-        try:
+
+        def write() -> Incident:
             with world.journal.writing():
                 self._supersede()
-                incident = world.journal.open_incident(
+                opened = world.journal.open_incident(
                     plan, first, reason, by, automatic=automatic, at=now, from_version=version, wanted=wanted
                 )
-                along(incident)
+                along(opened)
+            return opened
+
+        try:
+            try:
+                incident = write()
+            except sqlite3.Error:
+                if not world.mend():
+                    raise
+                incident = write()  # the journal was damaged, and is sound now
         except sqlite3.Error as error:
             log.critical(
                 "the journal cannot be written (%s): the bot is halted, which needs no journal", error

@@ -63,6 +63,8 @@ class JournalFile:
         self.damage = ""
         self.is_new = False
         """There was no journal before."""
+        self.identity = (0, 0)
+        """Device and inode of the file that was opened."""
         self._open()
 
     def _open(self) -> None:
@@ -81,6 +83,8 @@ class JournalFile:
                 self._db.execute("SELECT 1 FROM named LIMIT 1")
             else:
                 self._prepare()
+                found = self.path.stat()
+                self.identity = (found.st_dev, found.st_ino)
         except JournalError:
             self._db.close()
             raise
@@ -200,7 +204,7 @@ class JournalFile:
             raise
 
     def _take_note(self, error: sqlite3.Error) -> None:
-        if means_damage(error):
+        if means_damage(error) or "malformed JSON" in str(error):
             self.damage = self.damage or str(error)
 
     def _garbled(self, what: str) -> sqlite3.DatabaseError:

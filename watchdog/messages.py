@@ -225,8 +225,8 @@ def no_news_of_halts(why: str, *, running: bool, halted: dict[str, Any] | None, 
     ]
     if halted is not None:
         lines.append(
-            f"The halt of {halted['since'][:19]} by {halted['by']} is in force, as it was then ({halted['why']}). If it "
-            f"was ended since: `model-watchdog resume --reason ...`"
+            f"The halt of {halted['since'][:19]} by {halted['by']} is in force, as it was then ({halted['why']}). If "
+            f"it was ended since: `model-watchdog resume --reason ...`"
         )
     elif running:
         lines.append("The bot runs, and goes on running.")

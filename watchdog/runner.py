@@ -64,6 +64,7 @@ class Runner:
     async def _one_step(self, run: Run) -> Outcome | Stuck:
         incident, world = run.incident, self.world
         step = next(step for step in STEPS[incident.plan] if step.__name__ == incident.step)
+        world.mend()
         row = self._begin(incident)
         outcome: Outcome | Stuck
         try:

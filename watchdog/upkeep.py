@@ -25,7 +25,7 @@ from watchdog.world import World
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(hours=1)
-"""How often the -wal file is looked at, and how soon what failed is tried again."""
+"""How often the file is looked at, and how soon what failed is tried again."""
 BATCH = 100
 """Rows a transaction."""
 PAUSE_S = 0.05
@@ -85,13 +85,14 @@ class Upkeep:
                 await self.prune()
                 self._next_pruning_s = now_s + DAY.total_seconds()
             await self.keep_small()
+            await self.look_for_damage()
         except (sqlite3.Error, NotifyError, OSError) as error:
             log.warning("old entries cannot be put away now (%s); it is tried again in an hour", error)
 
     # -- old rows and files
 
     async def prune(self) -> None:
-        """Forgets what is older than `retention`, and looks whether the file is sound."""
+        """Forgets what is older than `retention`."""
         world = self._world
         limits = world.settings
         before = world.now() - max(limits.retention, limits.rollback.cooldown + DAY)
@@ -102,7 +103,6 @@ class Upkeep:
         told_before = before if open_one is None else min(before, open_one.opened_at)
         await self._in_batches(lambda: self._outbox.prune(told_before, BATCH))
         await asyncio.to_thread(self._control.forget_handled, before)
-        world.journal.damage = world.journal.damage or await asyncio.to_thread(fault, world.journal.path)
 
     def forget_incidents(self, before: datetime) -> int:
         """One batch; returns how many. Evidence first: rows that are left are taken up again by the next run, files
@@ -121,6 +121,11 @@ class Upkeep:
             await self._world.sleep(PAUSE_S)
 
     # -- the file's size
+
+    async def look_for_damage(self) -> None:
+        """SQLite meets damage only where it reads, and its cache hides it: a restart would be the first to see it."""
+        journal = self._world.journal
+        journal.damage = journal.damage or await asyncio.to_thread(fault, journal.path)
 
     async def keep_small(self) -> None:
         """Gives free pages back to the disk, empties the -wal file, and tells who keeps that from being done."""

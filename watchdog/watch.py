@@ -16,6 +16,7 @@ from watchdog.bots.writers import told, writers
 from watchdog.collect import Collector
 from watchdog.conditions import Conditions
 from watchdog.decide import DAY, ONLY_ALERTS, Decision, Situation, decide
+from watchdog.doubt import DOUBT
 from watchdog.incidents import Incidents
 from watchdog.orders import ControlFolder
 from watchdog.rules import TRADE_RULES
@@ -52,6 +53,7 @@ class Watch:
     async def tick(self) -> str:
         """One look at everything; returns the sentence. Raises only what is a mistake of ours."""
         self._troubles = {}
+        self._world.mend()
         self._world.save_kept()
         self._world.bot.trim_output()
         self._tell_clock_steps()
@@ -136,14 +138,18 @@ class Watch:
         )
 
     def _rollbacks(self, now: datetime, span: timedelta) -> list[datetime]:
-        """The automatic rollbacks of so long; while the disk cannot be read, as many as there may be."""
+        """The automatic rollbacks of so long; while that is not known, as many as there may be."""
+        journal, most = self._world.journal, self._world.settings.rollback.max_per_day
+        doubt = journal.get(DOUBT)
+        unknown = [] if doubt is None else [datetime.fromisoformat(doubt["since"])] * most
         try:
-            return self._world.journal.automatic_rollbacks(now - span)
+            known = journal.automatic_rollbacks(now - span)
+            return known + [at for at in unknown if at > now - span]
         except sqlite3.Error as error:
             log.critical(
                 "the journal cannot be read (%s): the rollbacks of today are taken for used up", error
             )
-            return [now] * max(1, self._world.settings.rollback.max_per_day)
+            return [now] * max(1, most)
 
     @property
     def _outrun(self) -> bool:
