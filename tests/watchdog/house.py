@@ -24,6 +24,7 @@ from tests.watchdog.fakes import (
     SwitchedRegistry,
     Told,
 )
+from watchdog.chores import Chores
 from watchdog.collect import Collector
 from watchdog.incident import Incident
 from watchdog.incidents import Incidents
@@ -103,6 +104,8 @@ class House:
         self.collector = Collector(
             self.settings, world.clock, world.journal, world.registry, self.bot, self.engine
         )
+        world.paused = lambda: self.control.paused() is not None
+        self.chores = Chores(world, self.incidents, self.collector)
         self.orders = Orders(world, self.control, self.incidents, self.collector)
         self.watch = Watch(world, self.collector, self.engine, self.incidents, self.control)
 
@@ -137,7 +140,11 @@ class House:
 
     def _world(self) -> World:
         registry = SwitchedRegistry(
-            self.models, self.settings.registry.links, now=lambda: self.machine.wall, lock_timeout_s=0.2
+            self.models,
+            self.settings.registry.links,
+            now=lambda: self.machine.wall,
+            lock_timeout_s=0.2,
+            public_key=self.settings.registry.signing_key,
         )
         registry.switch = self.switch
         clock = self.machine.clock()
