@@ -35,6 +35,11 @@ class Engine:
         found = self._rules.get(name)
         return found.inner if isinstance(found, Hold) else found
 
+    def held(self, name: str) -> float | None:
+        """How much of its `for` a rule has been true, as a share; None when it has none, or is not true."""
+        found = self._rules.get(name)
+        return found.share if isinstance(found, Hold) else None
+
     def observe(self, record: Record) -> None:
         """Gives the record to every rule, unless it is older than the deployment."""
         if record.at < self._since:

@@ -32,6 +32,13 @@ class Hold:
         """The rule itself."""
         return self._rule
 
+    @property
+    def share(self) -> float | None:
+        """How much of `for` it had been true at the last look: 0.8 is nearly over. None when it was not true."""
+        if self._true_since is None or self._looked_at is None:
+            return None
+        return (self._looked_at - self._true_since) / self._for
+
     def observe(self, record: Record) -> None:
         """Hands the record on."""
         self._rule.observe(record)

@@ -1,6 +1,7 @@
 """The wiring: settings in, one watchdog with all its parts out."""
 
 import asyncio
+import functools
 import logging
 import sqlite3
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from config import Settings
 from notifier import ConsoleChannel, Courier, Outbox, Redactor, TelegramChannel
 from triggers import Engine
-from watchdog import doubt
+from watchdog import doubt, health
+from watchdog.chores import Chores
 from watchdog.clock import Clock, utc_now
 from watchdog.collect import Collector
 from watchdog.controls import make_bot
@@ -34,10 +36,11 @@ from watchdog.world import World
 
 log = logging.getLogger(__name__)
 
-JOURNAL = "watchdog.db"
-"""Journal and outbox, in the state folder."""
 BANNED = "exchange_banned_until"
 """In the journal: until when the exchange is not to be asked. It counts for every program on this machine."""
+
+JOURNAL = "watchdog.db"
+"""Journal and outbox, in the state folder."""
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Parts:
     outbox: Outbox
     courier: Courier
     upkeep: Upkeep
+    chores: Chores
 
     def close(self) -> None:
         """Closes the files. The bot is left alone."""
@@ -77,8 +81,6 @@ def journal_path(settings: Settings) -> Path:
     return settings.state_dir / JOURNAL
 
 
-def assemble(settings: Settings) -> Parts:
-    """Builds everything. The caller holds the locks. Raises UnsupportedError, JournalError, OrderError, NotifyError."""
 def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, keep: bool) -> Access | None:
     """The account that the settings name. A ban that the journal remembers is in force; `keep`: new ones go there."""
     if settings.exchange is None:
@@ -97,6 +99,8 @@ def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, 
     )
 
 
+def assemble(settings: Settings) -> Parts:
+    """Builds everything. The caller holds the locks. Raises UnsupportedError, JournalError, OrderError, NotifyError."""
     redact = Redactor(settings.secrets())
     damage = mend_before_opening(journal_path(settings), utc_now())
     journal = Journal(journal_path(settings), redact=redact)
@@ -126,13 +130,15 @@ def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, 
         evidence=collector.evidence,
         before_start=collector.before_start,
         after_start=collector.after_start,
+        exchange=make_exchange(settings, clock, journal, keep=True),
+        paused=lambda: control.paused() is not None,
+        health=None if settings.bot.health is None else functools.partial(health.ask, settings.bot.health),
         mend=Mender(journal, outbox, teller, clock).look,
     )
     incidents = Incidents(world)
     return Parts(
         settings=settings,
         world=world,
-        exchange=make_exchange(settings, clock, journal, keep=True),
         collector=collector,
         engine=engine,
         incidents=incidents,
@@ -142,6 +148,7 @@ def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, 
         outbox=outbox,
         courier=courier,
         upkeep=Upkeep(world, outbox, control),
+        chores=Chores(world, incidents, collector),
     )
 
 

@@ -152,6 +152,7 @@ class Daemon:
             self._sentence = sentence
         self._notify.watchdog()
         self._parts.upkeep.look()
+        self._parts.chores.look()
 
     def _scheduler_event(self, event: JobExecutionEvent) -> None:
         if event.code != EVENT_JOB_ERROR:
@@ -230,6 +231,7 @@ class Daemon:
         self._stop_scheduler()
         await self._parts.incidents.settle()
         await self._parts.upkeep.settle()
+        await self._parts.chores.settle()
         await self._parts.courier.drain(timeout_s=self._pace.drain_s)
         for task in self._tasks.values():
             task.cancel()

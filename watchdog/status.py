@@ -13,6 +13,7 @@ from typing import Any
 from config import Settings
 from notifier import NotifyError, Outbox
 from registry import HashMemory, RegistryError
+from watchdog import checklist, rehearsal
 from watchdog.assemble import journal_path, locks
 from watchdog.bots.base import BotError, Running, look_at
 from watchdog.clock import utc_now
@@ -27,11 +28,13 @@ from watchdog.reading import open_journal
 
 @dataclass(frozen=True)
 class Status:
-    """`body` is what `status --json` prints; `daemon` the watchdog's pid, `bad` why a person is needed, if so."""
+    """`body` is what `status --json` prints; `daemon` the watchdog's pid, `bad` why a person is needed, if so; `ready`
+    what the last rehearsal of a rollback showed."""
 
     body: dict[str, Any]
     daemon: int | None
     bad: str | None
+    ready: str | None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class _Seen:
     unknown: str | None
     """Why nobody can tell whether it runs, or None."""
     model: _Model
+    rehearsal: dict[str, Any] | None
     hashes: HashMemory | None
 
 
@@ -87,7 +91,8 @@ def look(settings: Settings) -> Status:
         "last_tick": seen.tick.get("at"),
         "version": distribution_version("model-watchdog"),
     }
-    return Status(body, seen.daemon, _bad(settings, seen, state))
+    ready = rehearsal.in_short(seen.rehearsal, body["rollback_target"], _steady_now(seen.tick))
+    return Status(body, seen.daemon, _bad(settings, seen, state), ready)
 
 
 def _look(settings: Settings, journal: Journal | None) -> _Seen:
@@ -106,6 +111,7 @@ def _look(settings: Settings, journal: Journal | None) -> _Seen:
         running=running,
         unknown=unknown,
         model=_model(settings, journal),
+        rehearsal=journal.get(rehearsal.KEPT) if journal else None,
         hashes=remembered(journal) if journal else None,
     )
 
@@ -125,6 +131,8 @@ def _sentence(seen: _Seen, state: str) -> str:
     elif incident is not None:
         step = "monitoring" if incident.bot_is_back else f"rolling back ({incident.step})"
         doing = f"{step} {incident.target or seen.model.version}, incident {incident.id}: {incident.reason}"
+        looks = checklist.in_short(incident.facts.get("looks", ())) if incident.bot_is_back else ""
+        doing += f"; {looks}" if looks else ""
     if seen.daemon is None:
         rest = (
             doing or seen.model.problem or ("paused" if state == "paused" else "nobody looks after this bot")

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from triggers import Engine, GaveUp, Verdict
-from watchdog import keep_alive, messages
+from watchdog import checklist, early, keep_alive, messages, rehearsal
 from watchdog.bots.base import BotError
 from watchdog.bots.writers import told, writers
 from watchdog.collect import Collector
@@ -38,6 +38,7 @@ class Watch:
         self._world, self._collector, self._engine = world, collector, engine
         self._incidents, self._control = incidents, control
         self._conditions = Conditions(world.journal, world.teller)
+        self._early = early.Early(world.journal.get("early"))
         self._troubles: dict[str, tuple[str, Severity]] = {}
         self._gave_up: str | None = None
         self._started_once = False
@@ -67,6 +68,7 @@ class Watch:
         self.verdicts = self._judge(now)
         for kind, text in self._engine.notices():
             self._world.teller.tell(f"notice-{kind}", text, "warning")
+        self._warn_early()
         decision = decide(self.verdicts, self._situation(now))
         decision = await self._look_after_bot(decision, now)
         self._act(decision)
@@ -378,19 +380,37 @@ class Watch:
                 "warning",
             )
 
+    def _warn_early(self) -> None:
+        """Rules that come near to firing; not while another version is put in place, nor of a bot that is stopped."""
+        deployment, settings = self._collector.deployment, self._world.settings
+        if deployment is None or self._incidents.busy or self._outrun or self._world.halted:
+            return
+        rules = {name: getattr(settings.triggers, name) for name in self._engine.names}
+        held = {name: share for name in rules if (share := self._engine.held(name)) is not None}
+        waits = {name: rule.for_ for name, rule in rules.items()}
+        for name, verdict in self._early.look(deployment.key, self.verdicts, held, waits):
+            observe = settings.mode == "observe"
+            text = early.warning(verdict, deployment.version, rules[verdict.name].action, observe=observe)
+            kind = f"early-{verdict.name}"
+            self._world.teller.tell(kind, text, "warning", key=f"early {name}", coalesce=False)
+
     def _sentence(self) -> str:
         version = self._collector.version or "no version"
         halted = self._world.halted
         incident = self._incidents.current
         if incident is not None and incident.plan == "rollback":
             doing = "monitoring" if incident.monitoring else f"rolling back ({incident.step})"
-            return f"{doing} {incident.target or version}, incident {incident.id}: {incident.reason}"
+            seen = checklist.in_short(incident.facts.get("looks", ())) if incident.monitoring else ""
+            said = f"{doing} {incident.target or version}, incident {incident.id}: {incident.reason}"
+            return f"{said}; {seen}" if seen else said
         if halted is not None:
             return f"halted since {halted['since'][:19]}: {halted['why']}"
         numbers = ", ".join(text for text in map(messages.in_short, self.verdicts) if text)
         state = "paused, watching" if self._control.paused() else "watching"
         mode = " (observe)" if self._world.settings.mode == "observe" else ""
-        return f"{state} {version}{mode}: {numbers or 'no data yet'}"
+        kept = self._world.journal.get(rehearsal.KEPT)
+        ready = rehearsal.in_short(kept, self._collector.target, self._world.now())
+        return f"{state} {version}{mode}: {numbers or 'no data yet'}{f'; {ready}' if ready else ''}"
 
     def _save(self, now: datetime, sentence: str) -> None:
         """What status shows, and the checkpoint: one transaction."""
@@ -406,6 +426,7 @@ class Watch:
             with journal.writing():
                 journal.put("tick", tick)
                 journal.put("conditions", self._conditions.dump())
+                journal.put("early", self._early.dump())
                 journal.put("checkpoint", self._collector.checkpoint())
                 if self._collector.running:
                     journal.put("bot", self._world.bot.remember())  # a bot that daemonises changes its pid

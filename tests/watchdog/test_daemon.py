@@ -98,6 +98,7 @@ class Rig:
             outbox,
             Courier(outbox, [console], house.world.clock.now),
             Upkeep(house.world, outbox, house.control),
+            house.chores,
         )
         self.stepped_s = 0.0
         self.new_settings: Settings | None = None
