@@ -10,6 +10,7 @@ from registry import ModelRegistry, RegistryError
 from watchdog.bot_log import BotLogParser
 from watchdog.bots.base import look_at
 from watchdog.bots.matching import locate
+from watchdog.check_unit import bot_unit
 from watchdog.controls import make_bot
 from watchdog.finding import Finding, is_missing
 from watchdog.follow import Follower
@@ -22,9 +23,14 @@ OUT_OF_STEP = timedelta(minutes=15)
 
 
 def bot_process(settings: Settings) -> Iterator[Finding]:
+    """How the bot is run, and who runs it now."""
+    return {"process": _command, "systemd": bot_unit}[settings.bot.control](settings)
+
+
+def _command(settings: Settings) -> Iterator[Finding]:
     """The command of a `process` bot, and who runs it now."""
     process = settings.bot.process
-    assert process is not None  # the other controls are refused before
+    assert process is not None  # as the settings were checked
     if not process.directory.is_dir():
         yield Finding(
             "bot directory", "bad", f"{process.directory} is no folder", "set bot.process.directory"

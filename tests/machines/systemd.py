@@ -41,6 +41,7 @@ PYTHONPATH = ":".join(
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
+    "LD_LIBRARY_PATH": "/srv/python/lib",  # where an interpreter was built elsewhere, and has a library of its own
     "PYTHONPATH": PYTHONPATH,
     "PYTHONDONTWRITEBYTECODE": "1",
 }

@@ -90,13 +90,13 @@ def test_a_wrong_configuration_is_2_and_every_mistake_is_named(yard: Yard, comma
 
 
 def test_a_control_that_comes_later_is_refused_by_name(yard: Yard) -> None:
-    unit = {"control": "systemd", "process": None, "systemd": {"unit": "trading-bot.service"}}
-    yard.configure(bot=unit)
+    service = {"control": "compose", "process": None, "compose": {"file": "c.yml", "service": "bot"}}
+    yard.configure(bot=service)
     text = yard.path.read_text().replace("  process: null\n", "")
     yard.path.write_text(text)
     said = yard.cli("check")
     assert said.code == 2
-    assert "systemd is not in this version yet" in said.err
+    assert "compose is not in this version yet" in said.err
 
 
 def test_without_a_configuration_both_places_are_named(

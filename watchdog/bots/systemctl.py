@@ -45,6 +45,11 @@ class Said:
     errors: str
 
 
+def is_denied(said: Said) -> bool:
+    """Whether it was refused for want of a right, and for nothing else."""
+    return said.code != 0 and _DENIED.search(said.errors) is not None
+
+
 @dataclass(frozen=True)
 class Systemctl:
     """One way to ask: `program` is the start of the command line, `scope` whose systemd it is."""
@@ -80,7 +85,7 @@ class Systemctl:
 
     def refusal(self, verb: str, unit: str, said: Said) -> BotError:
         """The error for a call that was refused."""
-        if _DENIED.search(said.errors):
+        if is_denied(said):
             who = proc.user_name(os.geteuid())
             return DeniedError(
                 f"{who} may not `{self.command} {verb} {unit}`: {said.errors}. Install the polkit rule "
