@@ -85,6 +85,8 @@ class Collector:
         self._log_floor: datetime | None = None
         self._loads: str | None = None
         """The version that the bot's log last said to load."""
+        self._loads_end: bool | None = None
+        """Whether the last line about its loading told of an end: this bot says so when it has loaded a model."""
         self._known_names: list[Names] | None = None
         self.deployment: Deployment | None = None
         self.versions: frozenset[str] = frozenset()
@@ -171,6 +173,7 @@ class Collector:
             "engine": self._engine.dump(),
             "bot": self._known,
             "loads": self._loads,
+            "loads_end": self._loads_end,
             "last_trade_at": self._trades.last_at and self._trades.last_at.isoformat(),
             "offset_s": self._clock.offset.total_seconds(),
         }
@@ -251,7 +254,7 @@ class Collector:
         if kept["deployment"] == key:
             self._engine.restore(kept["engine"])
         self._known = None if kept["bot"] is None else (kept["bot"][0], kept["bot"][1])
-        self._loads = kept.get("loads")
+        self._loads, self._loads_end = kept.get("loads"), kept.get("loads_end")
         self._trades = Trades(self._settings, self._clock, trades, last and datetime.fromisoformat(last))
         self._log = log
 
@@ -283,7 +286,7 @@ class Collector:
             # Before the start of the next one, whose first lines may be there already: they are not the dead one's.
             yield BotExited(now if started_at is None else min(now, started_at), self.exit_code)
         if started_at is not None:
-            self._loads = None
+            self._loads = self._loads_end = None
             yield BotStarted(started_at)
         self._known, self._known_running = known, main
 
@@ -299,7 +302,7 @@ class Collector:
         self._log_floor = running.started_at(self._clock.now())
         self._engine.observe(BotStarted(self._log_floor))
         self._known, self._known_running = (running.pid, running.started_ticks), running
-        self._loads = None
+        self._loads = self._loads_end = None
 
     def _two_bots(self) -> str | None:
         if len(self.running) < 2:
@@ -336,7 +339,7 @@ class Collector:
             named = next(
                 (n.version for n in self._names() if n.named_in(line.message, about_loading=True)), None
             )
-            self._loads = named or self._loads
+            self._loads, self._loads_end = named or self._loads, tells_loaded(line.message)
 
     def _keep_lines(self, raw: list[bytes]) -> None:
         self.last_lines.extend(line.decode("utf-8", "replace")[:CUT] for line in raw[-KEPT_LOG_LINES:])

@@ -14,6 +14,8 @@ from watchdog.proof import LoadProof, Names, names_of
 from watchdog.rules import load_error_rule
 from watchdog.world import World
 
+ASK_EVERY_S = 1.0
+
 
 def _files(registry: ModelRegistry, version: str) -> dict[str, Path]:
     """An entry that cannot be read names no file; it must not keep another version from being proved."""
@@ -41,9 +43,14 @@ class Watcher:
     def __init__(self, world: World, incident: Incident, running: Running) -> None:
         target, others = names(world, str(incident.target))
         self._proof = LoadProof(
-            target, others, load_error_rule(world.settings), world.settings.bot.stays_up_for.total_seconds()
+            target,
+            others,
+            load_error_rule(world.settings),
+            world.settings.bot.stays_up_for.total_seconds(),
+            says_when_loaded=bool(incident.facts.get("loads_end")),
         )
         self._world, self._running = world, running
+        self._ask_at_s = world.clock.monotonic()
         place = incident.facts.get("log_place")
         self._follower = Follower(world.settings.bot.log, Place.restore(place) if place else None)
         self._parser = BotLogParser(world.settings.bot.tz)
@@ -59,11 +66,23 @@ class Watcher:
                 break
         for line in [*lines, *self._parser.flush()]:
             self._proof.observe(line, world.now())
+        if alive:
+            await self._ask_health()
         state, why = self._proof.state(world.now())
         if not alive and state != "wrong":
             code, trouble = world.bot.exit_code(self._running), world.bot.trouble
             return "wrong", messages.ended(code, world.bot.output_tail(3), trouble)
         return state, why
+
+    async def _ask_health(self) -> None:
+        """For a bot whose log does not say what it loads."""
+        now_s = self._world.clock.monotonic()
+        if self._world.health is None or now_s < self._ask_at_s:
+            return
+        self._ask_at_s = now_s + ASK_EVERY_S
+        health = await self._world.health()
+        if health.state == "well":
+            self._proof.hear(health.version, self._world.now())
 
     async def _is_alive(self) -> bool:
         """Whether the process that was started runs. One that ended well and left another in its place (it put itself

@@ -139,6 +139,7 @@ async def _assess(run: Run) -> Outcome:
     deployment = run.world.journal.get("deployment")
     if deployment is not None and deployment["key"].startswith(f"{incident.from_version} "):
         incident.facts["deployed_at"] = deployment["since"]  # what came before was not this version's doing
+    incident.facts["loads_end"] = (run.world.journal.get("checkpoint") or {}).get("loads_end")
     severity: messages.Severity = "critical" if incident.automatic else "warning"
     run.tell("assess", messages.rolling_back(incident, run.world.now()), severity)
     return Done(f"rolling back to {incident.target}, whose files verify; {await _save_evidence(run)}")

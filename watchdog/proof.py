@@ -1,8 +1,8 @@
 """The proof that a bot loaded the right model, from the lines of its log since its start. Pure.
 
-Proven is: a line names the version (its name, a file of its, or a fixed file name that is linked to a file of its),
-no line tells of a load error, and every load that began has ended well. Bots that log no "loaded successfully" are
-believed when nothing more was logged about loading for `quiet_s`.
+Proven is: a line names the version (its name, a file of its, or a fixed file name that is linked to a file of its), or
+the bot's health endpoint does; no line tells of a load error, and every load that began has ended well. Bots that log no "loaded successfully" are
+believed when nothing more was logged about loading for `quiet_s`; whether this one does is known from its last load.
 """
 
 import re
@@ -76,7 +76,18 @@ def _telling(path: Path, foreign: Sequence[Path]) -> str | None:
 class LoadProof:
     """Feeds on log lines; `state` answers at any time."""
 
-    def __init__(self, target: Names, others: Iterable[Names], errors: LoadErrorRule, quiet_s: float) -> None:
+    def __init__(
+        self,
+        target: Names,
+        others: Iterable[Names],
+        errors: LoadErrorRule,
+        quiet_s: float,
+        *,
+        says_when_loaded: bool = False,
+    ) -> None:
+        """`says_when_loaded`: the bot ended its last good load with a line that said so; then this one has to, too."""
+        self._says_when_loaded = says_when_loaded
+        self._loading = False
         self._target = target
         self._others = list(others)
         self._errors = errors
@@ -84,6 +95,7 @@ class LoadProof:
         self._named: str | None = None
         self._mentioned: str | None = None
         self._wrong: str | None = None
+        self._vouched = False
         self._begun = self._ended = 0
         self._last_load: datetime | None = None
         self.error: str | None = None
@@ -95,6 +107,8 @@ class LoadProof:
         self._begun += began
         self._ended += ended
         about_loading = began or ended
+        if about_loading:
+            self._loading = not ended
         if self._target.named_in(line.message, about_loading=about_loading):
             if about_loading:
                 self._named = self._named or line.message
@@ -108,6 +122,14 @@ class LoadProof:
             if other is not None:
                 self._wrong = self._wrong or f"{other.version} ({_cut(line.message)})"
 
+    def hear(self, version: str | None, now: datetime) -> None:
+        """The bot's health endpoint names this version (None: it names none), as of `now`."""
+        if version == self._target.version:
+            if not self._vouched:
+                self._vouched, self._last_load = True, now
+        elif version in {names.version for names in self._others} and self._wrong is None:
+            self._wrong, self._last_load = f"{version} (its health endpoint names it)", now
+
     def state(self, now: datetime) -> tuple[Literal["proven", "wrong", "waiting"], str]:
         """The answer and its reason, a sentence for people."""
         verdict = self._errors.evaluate(now)
@@ -118,6 +140,8 @@ class LoadProof:
         quiet = (now - self._last_load).total_seconds()
         all_ended = self._ended > 0 and self._ended >= self._begun
         settled = quiet >= (SETTLED_S if all_ended else self._quiet_s)
+        if self._says_when_loaded and self._loading:
+            settled = False  # it may take minutes, or hang: silence proves nothing
         if self._wrong is not None:
             if settled:
                 return "wrong", f"the bot loaded {self._wrong}"
@@ -128,6 +152,8 @@ class LoadProof:
             if settled:
                 return "proven", f"its log says: {_cut(said)}"
             return "waiting", f"the bot began to load {self._target.version}"
+        if self._vouched and settled:
+            return "proven", f"its health endpoint names {self._target.version}"
         return "waiting", f"the bot's log does not name {self._target.version} yet"
 
 

@@ -668,3 +668,21 @@ async def test_the_plans_are_the_playbook() -> None:
         assert step.__doc__ is not None
         assert "Proves:" in step.__doc__
         assert "eaves behind" in step.__doc__
+
+
+async def test_a_bot_that_says_when_it_has_loaded_and_hangs_in_its_load_is_not_believed(house: House) -> None:
+    house.bot.loads["v2.0.0"] = "never done"
+    found = await started(house)
+    found.incident.facts["loads_end"] = True
+    refused(await procedure.confirm_loaded(found), OlderVersion, "the bot began to load v2.0.0")
+
+
+async def test_assess_notes_whether_the_bot_says_when_it_has_loaded(house: House) -> None:
+    await house.watch.tick()
+    house.bot.die(1)
+    house.bot.begin()
+    house.machine.go(10)
+    await house.watch.tick()
+    found = run(house, house.open())
+    assert isinstance(await procedure.assess(found), Done)
+    assert found.incident.facts["loads_end"] is True

@@ -40,6 +40,8 @@ class Log:
         target: str = "v2.0.0",
         links: Mapping[str, str] | None = None,
         versions: Mapping[str, Mapping[str, Path]] | None = None,
+        *,
+        says_when_loaded: bool = False,
     ) -> None:
         known = versions or all_files("v1.9.0", "v2.0.0", "v2.1.0")
         names = {
@@ -52,7 +54,8 @@ class Log:
             for version, own in known.items()
         }
         others = [found for version, found in names.items() if version != target]
-        self.proof = LoadProof(names[target], others, LoadErrorRule(LoadErrorSettings()), QUIET_S)
+        errors = LoadErrorRule(LoadErrorSettings())
+        self.proof = LoadProof(names[target], others, errors, QUIET_S, says_when_loaded=says_when_loaded)
         self.now = START
 
     def says(self, *messages: str, level: str = "INFO") -> "Log":
@@ -73,6 +76,12 @@ def test_the_playbooks_own_lines_prove_the_version() -> None:
     assert log.after(0)[0] == "waiting"  # another load may follow
     state, why = log.after(SETTLED_S)
     assert (state, why) == ("proven", f"its log says: {PLAYBOOK[1]}")
+
+
+def test_a_bot_that_says_when_it_has_loaded_is_not_believed_while_it_hangs_in_a_load() -> None:
+    log = Log(says_when_loaded=True).says(*PLAYBOOK[:2])
+    assert log.after(1000 * QUIET_S) == ("waiting", "the bot began to load v2.0.0")
+    assert log.says(PLAYBOOK[2]).after(QUIET_S)[0] == "proven"
 
 
 def test_nothing_is_proved_while_a_load_has_not_ended() -> None:
