@@ -1,8 +1,9 @@
 """The proof that a bot loaded the right model, from the lines of its log since its start. Pure.
 
 Proven is: a line names the version (its name, a file of its, or a fixed file name that is linked to a file of its), or
-the bot's health endpoint does; no line tells of a load error, and every load that began has ended well. Bots that log no "loaded successfully" are
-believed when nothing more was logged about loading for `quiet_s`; whether this one does is known from its last load.
+the bot's health endpoint does; no line tells of a load error, and every load that began has ended well. Bots that log
+no "loaded successfully" are believed when nothing more was logged about loading for `quiet_s`; whether this one does is
+known from its last load.
 """
 
 import re
