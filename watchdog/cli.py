@@ -211,6 +211,12 @@ def incidents(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
+    """List what happened, or tell one incident with its steps."""
+    from watchdog import incidents_cli
+
+    raise typer.Exit(incidents_cli.show(load(config, secrets=False), number, as_json, out, fail))
+
+
 @app.command()
 def positions(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Ask the exchange what is held and what waits.
@@ -220,12 +226,6 @@ def positions(config: ConfigFile = None, as_json: AsJson = False) -> None:
     from watchdog import positions_cli
 
     raise typer.Exit(positions_cli.show(load(config, secrets=False), as_json, out, fail))
-
-
-    """List what happened, or tell one incident with its steps."""
-    from watchdog import incidents_cli
-
-    raise typer.Exit(incidents_cli.show(load(config, secrets=False), number, as_json, out, fail))
 
 
 @app.command()
