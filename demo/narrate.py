@@ -26,7 +26,7 @@ from demo.bot.make import DemoBot, damage_file
 from demo.causes import CAUSES, Cause
 from notifier import NotifyError, Outbox
 from watchdog.assemble import journal_path
-from watchdog.assemble import make_bot as control_of
+from watchdog.controls import make_bot as control_of
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError
 from watchdog.messages import span
