@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: how fast the collecting is, as ratios to the plain way, side by side in one run.
+"""`python -m tests.bench`: how fast collecting and verifying are, as ratios to the plain way, side by side in one run.
 
 Nothing is asserted: times depend on the machine, and the ratios are for a person to look at.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
+from tests.bench.hashes import rows
 from tests.bench.lines import bot_lines, trade_lines
 from watchdog.bot_log import BotLogParser
 from watchdog.follow import Follower
@@ -125,6 +126,10 @@ def main() -> None:
         )
         size, peak = path.stat().st_size >> 20, peak_mib(lambda: followed(path))
         print(f"\nmemory for following {size} MB: {peak:.1f} MiB at its peak")
+    with TemporaryDirectory() as folder:
+        print("\nMicroseconds for one check: ours, the other, and their ratio.\n")
+        for name, ours_s, other_s in rows(Path(folder), best_s):
+            print(f"{name:<48} {ours_s * 1e6:>10,.1f} {other_s * 1e6:>12,.1f} {other_s / ours_s:>12,.2f}")
 
 
 main()
