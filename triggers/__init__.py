@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from triggers.cash_flow import Suspect
 from triggers.checksum import ChecksumRule, ChecksumSettings
 from triggers.drawdown import DrawdownRule, DrawdownSettings
 from triggers.engine import Engine
@@ -21,6 +22,7 @@ from triggers.records import (
     LogLine,
     Record,
     TradeRecord,
+    Transferred,
 )
 from triggers.rule import Rule
 from triggers.sharpe import SharpeRule, SharpeSettings
@@ -73,7 +75,9 @@ __all__ = [
     "SharpeRule",
     "SharpeSettings",
     "State",
+    "Suspect",
     "TradeRecord",
+    "Transferred",
     "Verdict",
     "build",
     "tells_loaded",

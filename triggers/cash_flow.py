@@ -9,6 +9,9 @@ What lies further out is a cash flow, and takes the equity from `before` to the 
 by reading / before, so that a drawdown stays what it was: the time-weighted convention of performance measurement.
 Where nothing is in doubt, `before` is what the exits have left, so that a deposit hides no loss.
 
+A history of transfers, where there is one, decides about a suspected withdrawal: what of it was not transferred is a
+loss after all.
+
 Some logs tell no entries, so that an open position's loss looks like a withdrawal until its exit is logged. The flow
 is therefore kept in doubt: if exits without an entry explain it after all, the scaling is undone.
 """
@@ -34,14 +37,16 @@ DOUBT_FOR = timedelta(days=1)
 """A position whose entry was not logged is rarely held for longer."""
 
 MOST_PENDING = 64
+MOST_SUSPECTS = 8
 TWO_READINGS = 2
 
 
 class Flow(NamedTuple):
-    """What a reading or an exit changes: `factor` scales peaks. `explained`: the last flow was none."""
+    """What a reading or an exit changes: `factor` scales peaks. `explained`: the last flow was none; `denied`: the
+    transfer history does not know it, or not all of it."""
 
     factor: float
-    kind: Literal["withdrawal", "deposit", "explained"]
+    kind: Literal["withdrawal", "deposit", "explained", "denied"]
     before: float
 
 
@@ -64,6 +69,15 @@ class Doubt(msgspec.Struct, forbid_unknown_fields=True):
     """Of exits since whose entry was never seen."""
 
 
+class Suspect(msgspec.Struct, forbid_unknown_fields=True):
+    """A suspected withdrawal, about which a transfer history may decide. It was made after `since`."""
+
+    at: Moment
+    since: Moment
+    before: float
+    after: float
+
+
 class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
     """Streaming; bounded in size. Quote currency throughout."""
 
@@ -82,6 +96,8 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
     """Exits since `last`; `unread_pnl` is theirs."""
     unread_pnl: float = 0.0
     doubt: Doubt | None = None
+    base_at: Moment | None = None
+    suspects: list[Suspect] = []
 
     def exit(self, at: datetime, pnl: float | None, *, entered: bool, live: bool) -> Flow | None:
         """A realised P&L, None if it is unknown. `entered`: its position was known to be open, so not at a flow.
@@ -116,11 +132,14 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
                 flow = self._judge(self.base + self.older, self.last, equity, tolerance)
             if flow is not None and flow.kind != "explained":
                 self._doubt(at, flow)
+            if flow is not None and flow.kind == "withdrawal" and self.base_at is not None:
+                self.suspects.append(Suspect(at, self.base_at, flow.before, equity))
+                del self.suspects[:-MOST_SUSPECTS]
             for pending in self.pending:
                 # The first reading of all is of the moment when bots begin to look: it is late by LAG at most.
                 pending.readings += TWO_READINGS if self.base is None else 1
                 pending.certain = False
-            self.base, self.older, self.unknown = equity, 0.0, False
+            self.base, self.base_at, self.older, self.unknown = equity, at, 0.0, False
         self.last, self.blurred = equity, not flat
         self.unread, self.unread_pnl = 0, 0.0
         return flow
@@ -191,5 +210,22 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
         told = abs(doubt.pnl) > EXPLAINED * equity
         if not told or abs(doubt.value - equity) > EXPLAINED * equity:
             return None
-        self.doubt = None
+        self.doubt, self.suspects = None, []
         return Flow(1 / doubt.factor, "explained", equity)
+
+    def transferred(self, at: datetime, net: float) -> Flow | None:
+        """The history's word on the suspicion of that moment: None when it confirms it, or there is none any more.
+
+        The peak was scaled by after / before; it should have been by (before + net) / before.
+        """
+        found = next((suspect for suspect in self.suspects if suspect.at == at), None)
+        if found is None:
+            return None
+        self.suspects.remove(found)
+        left = min(found.before, max(found.after, found.before + net))
+        factor = left / found.after
+        if factor <= 1 + TOLERANCE:
+            return None
+        if self.doubt is not None:
+            self.doubt.factor *= factor
+        return Flow(factor, "denied", left)

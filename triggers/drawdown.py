@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from triggers.cash_flow import Suspect
 from triggers.equity import EquityCurve
-from triggers.records import Entry, Equity, Exit, Record
+from triggers.records import Entry, Equity, Exit, Record, Transferred
 from triggers.verdict import Verdict, percent
 
 
@@ -43,6 +44,13 @@ class DrawdownRule:
         """Looks at entries, exits and equity readings."""
         if isinstance(record, Entry | Exit | Equity):
             self._curve.observe(record)
+        elif isinstance(record, Transferred):
+            self._curve.transferred(record)
+
+    @property
+    def suspects(self) -> list[Suspect]:
+        """Withdrawals about which a transfer history has not yet decided."""
+        return list(self._curve.flows.suspects)
 
     def evaluate(self, now: datetime) -> Verdict:  # noqa: ARG002  (the time plays no part)
         """Fires above the limit, not at it."""

@@ -19,7 +19,7 @@ import msgspec
 from triggers.cash_flow import CashFlows, Flow
 from triggers.following import Following
 from triggers.positions import Positions
-from triggers.records import Entry, Equity, Exit, TradeRecord, is_amount
+from triggers.records import Entry, Equity, Exit, TradeRecord, Transferred, is_amount
 
 DUST = 1e-8
 """A reading below the smallest unit of any quote currency is a 0."""
@@ -84,6 +84,11 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
             if not self.reading_failed:
                 self._read(record)
 
+    def transferred(self, record: Transferred) -> None:
+        """What a transfer history says of a suspected withdrawal."""
+        flow = self.flows.transferred(record.at, record.net) if is_amount(record.net) else None
+        self._take_out(flow, flow.before / flow.factor if flow is not None else 0.0)
+
     def _exit(self, at: datetime, pnl: float, *, entered: bool) -> None:
         live = self.following.live
         if not abs(pnl) <= IMPOSSIBLE * max(self.initial_equity, self.reading or 0.0):
@@ -130,7 +135,7 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
         self.adjusted = True
         self.peak *= flow.factor
         self.start_peak *= flow.factor
-        if flow.kind == "explained" and self.untold:
+        if flow.kind == "explained" and self.untold and self.untold[-1][0] != "denied":
             self.untold.pop()  # nobody has heard of it yet
         else:
             self.untold.append((flow.kind, _told(flow, equity)))
@@ -208,6 +213,11 @@ def _told(flow: Flow, equity: float) -> str:
         return (
             f"the suspected cash flow was none: exits explain the equity of {flow.before:,.2f}, "
             f"so it counts as gain or loss"
+        )
+    if flow.kind == "denied":
+        return (
+            f"the exchange's transfer history does not explain the suspected withdrawal: the fall from "
+            f"{flow.before:,.2f} to {equity:,.2f} counts as a loss"
         )
     amount, moved = abs(equity - flow.before), f"from {flow.before:,.2f} to {equity:,.2f}"
     unexplained = "while no position was open, and no exit explains it"

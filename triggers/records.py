@@ -83,8 +83,17 @@ class ArtifactCheck:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """What the exchange's transfer history says of a suspected withdrawal. `at`: of the reading that raised it; `net`:
+    deposits less withdrawals since the reading before, in quote currency."""
+
+    at: datetime
+    net: float
+
+
 TradeRecord = Entry | Exit | Equity
-Record = TradeRecord | LogLine | BotStarted | BotExited | GaveUp | ArtifactCheck
+Record = TradeRecord | LogLine | BotStarted | BotExited | GaveUp | ArtifactCheck | Transferred
 
 
 def is_amount(value: float) -> bool:

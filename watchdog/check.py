@@ -7,6 +7,8 @@ from rich.console import Console
 from config import Settings
 from notifier import Redactor
 from watchdog.check_bot import bot_log, bot_process, trade_log
+from watchdog.check_dry_run import dry_run
+from watchdog.check_exchange import exchange
 from watchdog.check_model import registry
 from watchdog.check_settings import configuration, name_clash, telegram
 from watchdog.check_state import control_folder, folders, running
@@ -50,5 +52,6 @@ def _one(part: Callable[[Settings], Iterator[Finding]], settings: Settings) -> I
 
 
 PARTS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    configuration, folders, control_folder, bot_process, trade_log, bot_log, registry, running, telegram, name_clash,
+    configuration, folders, control_folder, bot_process, trade_log, bot_log, registry, dry_run, running, exchange,
+    telegram, name_clash,
 )  # fmt: skip

@@ -24,7 +24,6 @@ def configuration(settings: Settings) -> Iterator[Finding]:
             "to arm it: mode: act, then a reload or a restart",
         )
     yield from _secrets(settings)
-    yield _exchange(settings)
     off = [name for name in RULES if not getattr(settings.triggers, name).enabled]
     if off:
         yield Finding("rules", "note", f"switched off: {', '.join(off)}")
@@ -44,15 +43,6 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("secrets", "good", f"{settings.path} holds a secret, and not everybody can read it")
-
-
-def _exchange(settings: Settings) -> Finding:
-    found = (
-        "not configured: open orders and positions are not looked at"
-        if settings.exchange is None
-        else "this version does not look at orders and positions yet"
-    )
-    return Finding("exchange", "note", found, "after a rollback or a halt, look at them yourself")
 
 
 def telegram(settings: Settings) -> Iterator[Finding]:

@@ -4,19 +4,15 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, NoReturn
 
 from rich.console import Console
 
 from config import Settings
-from watchdog.assemble import make_exchange
-from watchdog.clock import Clock
 from watchdog.exchange import words
 from watchdog.exchange.look import look
 from watchdog.exchange.sheet import dump
-from watchdog.journal import Journal, JournalError
-from watchdog.reading import open_journal
+from watchdog.reading import open_exchange
 from watchdog.screen import say, table
 
 NOT_SET = re.compile(r"0:(\w+)-is-not-set")
@@ -41,20 +37,9 @@ def show(settings: Settings, as_json: bool, out: Console, fail: Callable[[str, i
 
 
 def _look(settings: Settings) -> dict[str, Any]:
-    try:
-        journal: Journal | None = open_journal(settings)
-    except JournalError:
-        journal = None  # it only holds a ban that is in force, and the exchange says that itself
-    try:
-        kept = {} if journal is None else journal.get("checkpoint") or {}
-        clock = Clock(offset=timedelta(seconds=kept.get("offset_s", 0.0)))
-        access = make_exchange(settings, clock, journal, keep=False)
-        assert access is not None
+    with open_exchange(settings) as access:
         sheets, why = asyncio.run(look(access))
-        return dump(sheets, clock.now(), why)
-    finally:
-        if journal is not None:
-            journal.close()
+        return dump(sheets, access.clock.now(), why)
 
 
 def _body(facts: dict[str, Any]) -> dict[str, Any]:

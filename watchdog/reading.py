@@ -1,7 +1,13 @@
-"""Opening the journal to look into it, for the commands."""
+"""Opening the journal, and the exchange, to look into them, for the commands."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 from config import Settings
-from watchdog.assemble import journal_path
+from watchdog.assemble import journal_path, make_exchange
+from watchdog.clock import Clock
+from watchdog.exchange.access import Access
 from watchdog.journal import Journal, JournalError, NoJournalError
 
 
@@ -20,3 +26,22 @@ def open_journal(settings: Settings) -> Journal | None:
         return Journal(path, read_only=True)
     except NoJournalError:
         return None
+
+
+@contextmanager
+def open_exchange(settings: Settings) -> Iterator[Access]:
+    """The account of the section exchange, which must be there. A ban that the daemon met is kept."""
+    try:
+        journal = open_journal(settings)
+    except JournalError:
+        journal = None  # then the exchange itself says that it does not want to be asked
+    try:
+        kept = {} if journal is None else journal.get("checkpoint") or {}
+        access = make_exchange(
+            settings, Clock(offset=timedelta(seconds=kept.get("offset_s", 0.0))), journal, keep=False
+        )
+        assert access is not None
+        yield access
+    finally:
+        if journal is not None:
+            journal.close()

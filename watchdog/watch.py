@@ -21,6 +21,7 @@ from watchdog.incidents import Incidents
 from watchdog.orders import ControlFolder
 from watchdog.rules import TRADE_RULES
 from watchdog.tell import Severity
+from watchdog.transfers import TransferWatch
 from watchdog.world import World
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ class Watch:
         self._world, self._collector, self._engine = world, collector, engine
         self._incidents, self._control = incidents, control
         self._conditions = Conditions(world.journal, world.teller)
+        self._transfers = (
+            None if world.exchange is None else TransferWatch(world.exchange, world.clock, engine)
+        )
         self._early = early.Early(world.journal.get("early"))
         self._troubles: dict[str, tuple[str, Severity]] = {}
         self._gave_up: str | None = None
@@ -64,6 +68,8 @@ class Watch:
                 "critical",
             )
         await self._collector.collect()
+        if self._transfers is not None:
+            self._transfers.look(self._engine.observe)
         now = self._world.now()
         self.verdicts = self._judge(now)
         for kind, text in self._engine.notices():

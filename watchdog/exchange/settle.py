@@ -67,6 +67,7 @@ class Settling:
     ) -> None:
         self._market, self._line, self._policy, self._sheets = market, line, policy, sheets
         self._closer, self._note = closer, note
+        self._logged: set[tuple[str, str]] = set()
 
     async def run(self) -> str | None:
         """Rounds until all is settled; why it ended early, or None."""
@@ -122,8 +123,10 @@ class Settling:
             return None, error.kind == "refused"
 
     def _failed(self, sheet: Sheet, error: ExchangeError) -> None:
-        log.warning("exchange: %s: %s", sheet.symbol, error)
         sheet.trouble = str(error)
+        if (sheet.symbol, sheet.trouble) not in self._logged:
+            self._logged.add((sheet.symbol, sheet.trouble))
+            log.info("exchange: %s: %s", sheet.symbol, sheet.trouble)
 
     async def _read_twice(self, symbol: str) -> list[Holding]:
         """A single answer is not believed: it may be stale, or an empty list that should not be one."""

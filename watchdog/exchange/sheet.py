@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from watchdog.exchange.known import Holding, OpenOrder, naked, unknown
+from watchdog.exchange.known import Holding, OpenOrder, naked, plain, unknown
 
 Fate = Literal["cancelling", "cancelled", "gone", "kept", "protects"]
 """Of an order: it is to be cancelled and still open; cancelled, as the exchange said; not open any more when it was to
@@ -113,7 +113,7 @@ class Sheet:
     def _naked(self, holding: Holding) -> str | None:
         """How much of it no stop order covers; None where that is not known."""
         bare = None if self.waiting is None else naked(holding, self.waiting)
-        return None if bare is None else f"{bare:f}"
+        return plain(bare)
 
     @classmethod
     def load(cls, symbol: str, body: Mapping[str, Any] | None) -> Self:

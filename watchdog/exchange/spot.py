@@ -34,7 +34,7 @@ class SpotMarket:
         """Free and locked, at the last price."""
         limits = await self._limits(symbol)
         for earlier in self._symbols[: self._symbols.index(symbol)]:
-            if (await self._limits(earlier)).base == limits.base:
+            if await self._base(earlier) == limits.base:
                 return []
         row = Row("account", await self._ask("account", lambda c: c.get_account()))
         mine = next((each for each in row.rows("balances") if each.body.get("asset") == limits.base), None)
@@ -45,6 +45,15 @@ class SpotMarket:
             return []
         holding = Holding(symbol, BOTH, free + locked, mark=await self._price(symbol), locked=locked)
         return [replace(holding, dust=_too_little(holding, limits))]
+
+    async def _base(self, symbol: str) -> str | None:
+        """None for a symbol that does not exist, which is told with it."""
+        try:
+            return (await self._limits(symbol)).base
+        except ExchangeError as error:
+            if error.kind == "refused":
+                return None
+            raise
 
     async def _price(self, symbol: str) -> Decimal | None:
         """What a holding is worth is good to know, and not needed."""
