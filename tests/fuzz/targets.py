@@ -1,0 +1,23 @@
+"""The list of all targets, by name."""
+
+from tests.fuzz.configuration import CONFIGURATIONS
+from tests.fuzz.files import FILES
+from tests.fuzz.flags import FLAGS
+from tests.fuzz.logs import LOGS
+from tests.fuzz.registries import REGISTRIES
+from tests.fuzz.target import Target
+from tests.fuzz.telegrams import TELEGRAMS
+from tests.fuzz.times import TIMES
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (*LOGS, *FILES, *REGISTRIES, *FLAGS, *CONFIGURATIONS, *TELEGRAMS, *TIMES)
+}
+
+
+def _fails(data: bytes) -> None:
+    assert b"halt" not in data
+
+
+BROKEN = Target("broken", _fails, (b"a seed",), (b"halt", b"pause"))
+"""None of the list: it proves that the fuzzer finds what is there to be found."""
