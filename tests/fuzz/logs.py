@@ -172,12 +172,13 @@ _LINES = (
     b"v2.0.0 is loaded, no dummy model; falling back on a random RL agent would be retried",
 )
 _LOG_WORDS = (
-    b"2026-03-01 10:00:00,000 - a.b - ERROR - ", b" - INFO - ", b" - WARNING - ", b"load", b"loading ", b"loaded ", b"model ",
-    b"RL agent ", b"ensemble", b"model.pkl", b"models_saved/ensemble_v2.0.0.pkl", b"v2.0.0", b"2_1_0", b"Error loading ",
-    b"could not be ", b"failed to ", b"cannot ", b"not found", b"dummy model", b"using ", b"no ", b"checksum ", b"mismatch ",
-    b"invalid load key", b"Ran out of input", b"retrying", b"Traceback", b'File "x", in load_model', b"' ", b'" ', b"/", b"\\", b".",
-    b"-", b" ", b"a ", b"(", b")", b":", b"\t", b"\n", b"\r", b"\0", b"\x1b]0;x\x07", b"\xc2\x9b1m", b"\xe2\x80\xa8", b"\xe2\x80\xae",
-    b"\xf0\x9f\x98\x80", b"\xed\xa0\x80", b"\xff",
+    b"2026-03-01 10:00:00,000 - a.b - ERROR - ", b" - INFO - ", b" - WARNING - ", b"load", b"loading ",
+    b"loaded ", b"model ", b"RL agent ", b"ensemble", b"model.pkl", b"models_saved/ensemble_v2.0.0.pkl",
+    b"v2.0.0", b"2_1_0", b"Error loading ", b"could not be ", b"failed to ", b"cannot ", b"not found",
+    b"dummy model", b"using ", b"no ", b"checksum ", b"mismatch ", b"invalid load key", b"Ran out of input",
+    b"retrying", b"Traceback", b'File "x", in load_model', b"' ", b'" ', b"/", b"\\", b".", b"-", b" ", b"a ",
+    b"(", b")", b":", b"\t", b"\n", b"\r", b"\0", b"\x1b]0;x\x07", b"\xc2\x9b1m", b"\xe2\x80\xa8",
+    b"\xe2\x80\xae", b"\xf0\x9f\x98\x80", b"\xed\xa0\x80", b"\xff",
 )  # fmt: skip
 
 LOGS = (

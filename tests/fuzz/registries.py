@@ -157,12 +157,13 @@ SEEDS = (
     b'{"models": {"v1": {"path": "pipe", "artifacts": {"x": {"path": "../zero"}}}}, "current_version": "v1"}',
 )
 WORDS = (
-    b'"v1"', b'"v2"', b'"v3"', b'"models": ', b'"current_version": ', b'"history": ', b'"path": ', b'"checksum": ', b'"artifacts": ',
-    b'"status": ', b'"quarantined"', b'"action": ', b'"promoted"', b'"rollback"', b'"from": ', b'"previous_version": ',
-    b'"timestamp": ', b'"released_at": ', b'"version": ', b'"main": ', b'"rl_agent": ', b'"reason": ', b"null", b"true", b"NaN",
-    b"-Infinity", b"1e999", b"9" * 5000, b"[", b"]", b"{", b"}", b'{"a":', b'"', b",", b":", b'"\\ud800"', b'"\\u0000"', b'"\\udc80"', b"\xff",
-    b"\xef\xbb\xbf", b'"../../../etc/passwd"', b'"/dev/zero"', b'"pipe"', b'"loop"', b'"zero"', b'"tty"', b'"folder"', b'"out/x"',
-    b'"model.pkl"', b'"registry.json"', b'"C:\\\\x\\\\a.bin"', b'"a.bin/"', b'"' + b"x/" * 3000 + b'a.bin"', b'"' + b"n" * 300 + b'"', b'""', b'".."',
-    b'"\\u001b[2J"', b'"v1\\nv2"',
+    b'"v1"', b'"v2"', b'"v3"', b'"models": ', b'"current_version": ', b'"history": ', b'"path": ',
+    b'"checksum": ', b'"artifacts": ', b'"status": ', b'"quarantined"', b'"action": ', b'"promoted"',
+    b'"rollback"', b'"from": ', b'"previous_version": ', b'"timestamp": ', b'"released_at": ', b'"version": ',
+    b'"main": ', b'"rl_agent": ', b'"reason": ', b"null", b"true", b"NaN", b"-Infinity", b"1e999",
+    b"9" * 5000, b"[", b"]", b"{", b"}", b'{"a":', b'"', b",", b":", b'"\\ud800"', b'"\\u0000"', b'"\\udc80"',
+    b"\xff", b"\xef\xbb\xbf", b'"../../../etc/passwd"', b'"/dev/zero"', b'"pipe"', b'"loop"', b'"zero"',
+    b'"tty"', b'"folder"', b'"out/x"', b'"model.pkl"', b'"registry.json"', b'"C:\\\\x\\\\a.bin"', b'"a.bin/"',
+    b'"' + b"x/" * 3000 + b'a.bin"', b'"' + b"n" * 300 + b'"', b'""', b'".."', b'"\\u001b[2J"', b'"v1\\nv2"',
 )  # fmt: skip
 REGISTRIES = (Target("registry", registry, SEEDS, WORDS),)
