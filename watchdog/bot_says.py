@@ -52,7 +52,7 @@ _CONFIDENCE = re.compile(
     r"\b(?:ml_)?(?:conf(?:idence)?|prob(?:ability)?)\b[ :=(]{0,4}([0-9]{1,3}(?:\.[0-9]{1,12})?) ?(%?)",
     re.IGNORECASE,
 )
-_UP = re.compile(r"\b(?:up|long|buy|bullish)\b|(?<![\w.])\+?1(?:\.0)?(?![\w.%])", re.IGNORECASE)
+_UP = re.compile(r"\b(?:up|long|buy|bullish)\b|(?<![\w.-])\+?1(?:\.0)?(?![\w.%])", re.IGNORECASE)
 _DOWN = re.compile(r"\b(?:down|short|sell|bearish)\b|(?<![\w.])-1(?:\.0)?(?![\w.%])", re.IGNORECASE)
 
 
