@@ -24,6 +24,14 @@ class Survey:
     passed_over: dict[str, str]
 
 
+def typed(folder: Path, command: str, *versions: str) -> str:
+    """One of this package's commands for some versions, as people type it."""
+    key = " --key KEY_FILE" if command == "sign" else ""
+    return (
+        f"python -m registry {command} {shlex.join(versions)} --registry-path {shlex.quote(str(folder))}{key}"
+    )
+
+
 class Snapshot:
     """`data` as it was read from the registry in `folder`; files are looked at when they are asked for.
 
@@ -123,14 +131,8 @@ class Snapshot:
             return None
         faults = "; ".join(state.detail for state in bad)
         if all(state.state == "unsigned" for state in bad):
-            return (
-                f"{faults}; if its files are trusted, sign it: {self.command('sign', version)} --key KEY_FILE"
-            )
+            return f"{faults}; if its files are trusted, sign it: {typed(self._folder, 'sign', version)}"
         return f"{faults}; restore what was registered from a backup"
-
-    def command(self, name: str, version: str) -> str:
-        """One of this package's commands for a version, to be typed."""
-        return f"python -m registry {name} {shlex.quote(version)} --registry-path {shlex.quote(str(self._folder))}"
 
     def problem(self, version: str) -> str | None:
         """Why a version cannot be made the current one; None when it can."""
@@ -150,7 +152,7 @@ class Snapshot:
         if version in self.quarantined:
             return (
                 f"{version} is in quarantine, it was rolled back from; if it is good after all, release it "
-                f"first: {self.command('release', version)}"
+                f"first: {typed(self._folder, 'release', version)}"
             )
         fault = self.problem(version)
         return fault and f"{version} cannot be rolled back to, nothing was changed: {fault}"

@@ -15,7 +15,7 @@ from registry.history import Deployment
 from registry.links import validated
 from registry.memory import HashMemory
 from registry.signing import PublicKey
-from registry.snapshot import Snapshot, Survey
+from registry.snapshot import Snapshot, Survey, typed
 from registry.store import Store
 
 logger = logging.getLogger(__name__)
@@ -130,6 +130,10 @@ class RegistryView:
     def why_not(self, version: str) -> str | None:
         """Why `rollback(to=version)` would be refused now, with the remedy; None when it would not."""
         return self._snapshot().why_not(version)
+
+    def typed(self, command: str, *versions: str) -> str:
+        """`sign` or `release` for some versions, as people type it."""
+        return typed(self.folder, command, *versions)
 
     def links_right(self) -> bool:
         """Whether every link points to its artifact of the current version; True when there are no links."""

@@ -24,7 +24,7 @@ class ChecksumSettings:
 
 
 class ChecksumRule:
-    """Keeps the newest look at each artifact of the newest version."""
+    """Keeps the newest look at the artifacts of the newest version. The records of one look have the same time."""
 
     name = "checksum"
 
@@ -37,10 +37,11 @@ class ChecksumRule:
         """Looks at artifact checks."""
         if not isinstance(record, ArtifactCheck):
             return
-        if record.version != self._version:
-            if any(check.at > record.at for check in self._found.values()):
-                return  # a slow look at the version before
-            self._version, self._found = record.version, {}
+        newest = max((check.at for check in self._found.values()), default=record.at)
+        if record.at < newest:
+            return  # a slow look, at the version before perhaps
+        if record.version != self._version or record.at > newest:
+            self._version, self._found = record.version, {}  # a look is at all artifacts that there are then
         self._found[record.artifact] = record
 
     def evaluate(self, now: datetime) -> Verdict:

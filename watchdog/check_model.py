@@ -37,16 +37,22 @@ def _version(registry: ModelRegistry, version: str, *, current: bool, wanted: bo
         states = registry.check(version)
     except RegistryError as error:
         return Finding(what, "bad" if wanted else "note", str(error))
+    bad = {state.state for state in states if not state.ok}
     damaged = "; ".join(state.detail for state in states if not state.ok)
+    if bad == {"unsigned"}:
+        mend = f"if its files are good, sign it where the private key is: {registry.typed('sign', version)}"
+        return Finding(what, "bad" if wanted else "note", f"{damaged}{quarantined}", mend)
     if damaged:
-        mend = "restore the file from a backup"
+        mend = "restore the entry from a backup" if "forged" in bad else "restore the file from a backup"
         if current:
             mend += ", or promote another version: a bot on this one would be rolled back"
         return Finding(what, "bad" if wanted else "note", f"{damaged}{quarantined}", mend)
     if current and quarantined:
         mend = "promote a good version; the bot is not started on this one"
         return Finding(what, "bad", "it is current although it was rolled back from", mend)
-    return Finding(what, "good", f"{len(states)} file{'' if len(states) == 1 else 's'} verified{quarantined}")
+    verified = f"{len(states)} file{'' if len(states) == 1 else 's'} verified"
+    signed = ", signed" if registry.public_key else ""
+    return Finding(what, "good", f"{verified}{signed}{quarantined}")
 
 
 def _links(settings: Settings, registry: ModelRegistry) -> Iterator[Finding]:

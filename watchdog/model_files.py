@@ -5,7 +5,6 @@ leisure: one at a time, while nothing else is being hashed.
 """
 
 import asyncio
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -99,11 +98,8 @@ class ModelFiles:
         )
 
     def _how_to_sign(self, versions: Sequence[str]) -> str:
-        folder = shlex.quote(str(self._registry.folder))
-        return (
-            f"If you know their files to be good, sign them where the private key is: python -m registry sign "
-            f"{shlex.join(versions)} --registry-path {folder} --key KEY_FILE"
-        )
+        command = self._registry.typed("sign", *versions)
+        return f"If you know their files to be good, sign them where the private key is: {command}"
 
     def obstacle(self, version: str) -> str | None:
         """Why the bot must not be started on this version, or None once its files are known to verify."""

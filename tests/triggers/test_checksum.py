@@ -94,6 +94,15 @@ def test_another_version_starts_anew_and_a_slow_look_at_the_old_one_is_ignored()
     assert story.verdict.reason.startswith("1 file of v2.0.0 verified")
 
 
+def test_an_artifact_that_was_taken_out_of_the_entry_is_no_longer_held_against_it() -> None:
+    story = files(check("ok"), check("missing", "rl_agent"))
+    assert story.state == "firing"
+    story.tell(check("ok", at=2 * MINUTE))
+    assert story.verdict.reason.startswith("1 file of v2.1.0 verified")
+    story.tell(check("mismatch"))
+    assert story.state == "ok", "a look that comes late tells nothing new"
+
+
 def test_what_was_found_hours_ago_proves_nothing() -> None:
     story = files(check("mismatch"))
     story.now = START + MINUTE + 3 * HOUR
