@@ -1,5 +1,6 @@
 """The matrix: every fault, and the points at which it strikes."""
 
+from tests.faults import account
 from tests.faults import faults as f
 from tests.faults.faults import AROUND, BEFORE, DOWN, EITHER, HALTED, ROLLED_BACK, Fault
 
@@ -130,6 +131,57 @@ MATRIX: tuple[Fault, ...] = (
         ends=HALTED,
         told_to=("HALT",),
     ),
+    Fault(
+        "the daemon is killed while it closes a position",
+        f.kill,
+        ("settle_orders:before", "settle_orders:during", "settle_orders:during", "settle_orders:after"),
+        prepare=account.trading("close"),
+    ),
+    Fault("Binance is down", account.down, mend=account.up, lasts_s=8.0, prepare=account.trading("keep")),
+    Fault("Binance is down for long", account.down, prepare=account.trading("keep"), told_to=("unknown",)),
+    Fault(
+        "Binance is slow",
+        account.fails("*", "slow", seconds=0.5, times=None),
+        mend=account.heals,
+        lasts_s=8.0,
+        prepare=account.trading("close"),
+    ),
+    Fault(
+        "Binance wants no more calls, 429",
+        account.fails("*", "rate_limit", nth=3, retry_after_s=1),
+        prepare=account.trading("close"),
+    ),
+    Fault(
+        "Binance bans, 418",
+        account.fails("*", "ban", nth=3, retry_after_s=2),
+        prepare=account.trading("close"),
+    ),
+    Fault(
+        "Binance answers with pages",
+        account.fails("*", "html", times=6, status=502),
+        prepare=account.trading("close"),
+    ),
+    Fault(
+        "Binance loses the answer to an order",
+        account.fails("POST /fapi/v1/order", "drop", done=True),
+        prepare=account.trading("close"),
+    ),
+    Fault(
+        "Binance does an order and says it does not know",
+        account.fails("POST /fapi/v1/order", "unknown", done=True),
+        prepare=account.trading("close"),
+    ),
+    Fault(
+        "Binance says once that nothing is held",
+        account.fails("GET /fapi/v*/positionRisk", "nothing"),
+        prepare=account.trading("close"),
+    ),
+    Fault(
+        "Binance cancels half of the orders",
+        account.fails("DELETE *", "spare", orders=1),
+        prepare=account.trading("keep"),
+    ),
+    Fault("the position has no stop", prepare=account.trading("keep", stop=False), told_to=("naked",)),
     Fault("Telegram is down", f.telegram_down, mend=f.telegram_up, lasts_s=4.0),
     Fault("Telegram is slow", f.telegram_fails("slow", delay_s=0.7), mend=f.telegram_heals, lasts_s=4.0),
     Fault("Telegram answers nonsense", f.telegram_fails("garbage"), mend=f.telegram_heals, lasts_s=4.0),

@@ -2,9 +2,10 @@
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.faults.account import faults_of
 from tests.faults.faults import Fault
 from tests.faults.oracle import violations
 from tests.faults.stage import Stage
@@ -60,7 +61,8 @@ def _live(life: Life, top: Path) -> tuple[str, bool, tuple[str, ...]]:
         if stage.house.daemon.poll() is not None:
             stage.again()
         stage.settle()
-        problems = violations(stage.evidence(settled=True))
+        evidence = replace(stage.evidence(settled=True), orders=tuple(faults_of(stage)))
+        problems = violations(evidence)
         outcome = stage.outcome()
         if struck and outcome not in fault.ends:
             problems.append(f"it ended {outcome}, not {' or '.join(sorted(fault.ends))}")

@@ -17,13 +17,16 @@ from typing import Any, Self
 import psutil
 
 from tests.acceptance.hostile import HostileBot, Trades, make_hostile
-from tests.acceptance.house import House
+from tests.acceptance.house import PATIENCE_S, House
+from tests.fakes.binance import BinanceServer
 from tests.fakes.telegram import TOKEN, TelegramServer
 from tests.faults.oracle import Evidence, Start
 from watchdog.incident import Incident
 
 LOOK_S = 0.03
-SECRETS = {"the Telegram token": TOKEN.partition(":")[2]}
+ARRIVE_S = 10.0
+END_S = 150.0
+"""An exchange that does not answer is waited for, for a minute."""
 
 
 class Stage:
@@ -49,6 +52,10 @@ class Stage:
         self.kept: bytes | None = None
         """What a fault took away, to be put back."""
         self.lock: sqlite3.Connection | None = None
+        self.exchange: BinanceServer | None = None
+        self.positions = "keep"
+        """What the configuration says about them."""
+        self.secrets = {"the Telegram token": TOKEN.partition(":")[2]}
         self.afterwards = ExitStack()
         """What has to be undone when the stage is left: mounts, locks."""
         self._torn: list[str] = []
@@ -110,7 +117,7 @@ class Stage:
         counted: dict[str, int] = json.loads(Path(f"{self.reached}.acts").read_text(encoding="utf-8"))
         return counted
 
-    def until(self, predicate: Callable[[], object], what: str) -> None:
+    def until(self, predicate: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
         """Returns once it is so, for whatever the journal can tell meanwhile."""
 
         def look() -> bool:
@@ -118,12 +125,12 @@ class Stage:
                 return bool(predicate())
             return False
 
-        self.house.wait(look, what)
+        self.house.wait(look, what, timeout_s)
 
     def settle(self) -> None:
         """Waits for the end: no incident is open, a daemon looks after a bot that runs, or keeps one halted."""
         while True:
-            self.until(self._settled, "an end")
+            self.until(self._settled, "an end", END_S)
             self.house.ticks(2)
             if self._settled():
                 return
@@ -154,13 +161,17 @@ class Stage:
         registry: dict[str, Any] | None = None
         with suppress(Exception):
             registry = self.house.registry.read()
+        alerts = self.house.alerts()
+        if settled:  # those that are on their way; the oracle says what never came
+            with suppress(AssertionError):
+                self.house.wait(lambda: len(self._delivered()) >= len(alerts), "all arrive", ARRIVE_S)
         return Evidence(
             starts=self._starts(),
             running=self.running(),
             registry=registry,
             incidents=self.house.incidents(),
             halted_since=None if halted is None else datetime.fromisoformat(halted["since"]),
-            alerts=self.house.alerts(),
+            alerts=alerts,
             delivered=self._delivered(),
             torn=list(self._torn),
             doubled=len(self.bot.ran("doubled")),
@@ -196,13 +207,15 @@ class Stage:
             if path.is_file() and path.name != "watchdog.yaml" and self.bot.folder not in path.parents:
                 body = path.read_bytes()
                 found += [
-                    f"{path.name}: {what}" for what, secret in SECRETS.items() if secret.encode() in body
+                    f"{path.name}: {what}" for what, secret in self.secrets.items() if secret.encode() in body
                 ]
         for process in (*self.house.daemons, *self.house.others):
             with suppress(OSError):
                 line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
                 found += [
-                    f"the process list: {what}" for what, secret in SECRETS.items() if secret.encode() in line
+                    f"the process list: {what}"
+                    for what, secret in self.secrets.items()
+                    if secret.encode() in line
                 ]
         return found
 
