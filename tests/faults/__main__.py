@@ -75,17 +75,23 @@ def run(chosen: Sequence[Life], top: Path, jobs: int, console: Console) -> list[
         futures: list[Future[Result]] = [
             pool.submit(play, life, top / f"{number:03d}") for number, life in enumerate(chosen)
         ]
-        for future in as_completed(futures):
-            result = future.result()
-            results.append(result)
-            progress.advance(task)
-            if result.problems:
-                where = result.life.point or "from the beginning"
-                console.print(
-                    f"[bold red]FAILED[/] {result.life.fault.name}, {where} (seed {result.life.seed})"
-                )
-                console.print("\n".join(result.problems), markup=False, highlight=False)
+        try:
+            for future in as_completed(futures):
+                results.append(future.result())
+                progress.advance(task)
+                tell(results[-1], console)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)  # those that are being played come to their end
+            raise
     return results
+
+
+def tell(result: Result, console: Console) -> None:
+    """What went wrong, at once."""
+    if result.problems:
+        where = result.life.point or "from the beginning"
+        console.print(f"[bold red]FAILED[/] {result.life.fault.name}, {where} (seed {result.life.seed})")
+        console.print("\n".join(result.problems), markup=False, highlight=False)
 
 
 def show(results: Sequence[Result], console: Console) -> None:
