@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from watchdog.assemble import journal_path, locks
 from watchdog.finding import Finding, Grade, is_missing
 from watchdog.journal import Journal, JournalError
 from watchdog.orders import ControlFolder, OrderError
+from watchdog.rights import others_in_state
 
 LEAST_FREE_MIB = 100
 
@@ -48,17 +48,18 @@ def _folder(what: str, path: Path, *, private: bool) -> Finding:
             f"{existing}: this user (uid {user}) may not write there",
             f"chown {user} {existing}, or run as its owner",
         )
-    if private and existing == path and path.stat().st_mode & stat.S_IWOTH:
+    if private and (found := next(others_in_state(path), None)) is not None:
+        whose, others = found
         return Finding(
             what,
             "bad",
-            f"{path}: everybody on this machine can write there, and so change the journal",
-            f"chmod o-w {path}",
+            f"{whose}: {others.who}, and so lift a halt or reset the counters: the watchdog does not start",
+            others.mend,
         )
     free = shutil.disk_usage(existing).free / 2**20
     grade: Grade = "good" if free > LEAST_FREE_MIB else "bad"
-    found = f"{path}: {'writable' if existing == path else 'will be made'}, {free:,.0f} MiB free"
-    return Finding(what, grade, found, "" if grade == "good" else "make room")
+    room = f"{path}: {'writable' if existing == path else 'will be made'}, {free:,.0f} MiB free"
+    return Finding(what, grade, room, "" if grade == "good" else "make room")
 
 
 def control_folder(settings: Settings) -> Iterator[Finding]:

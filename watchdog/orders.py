@@ -8,7 +8,6 @@ Whoever can write to this folder commands the bot, so a folder that others can w
 import contextlib
 import json
 import os
-import pwd
 import re
 import stat
 from collections.abc import Collection
@@ -18,6 +17,7 @@ from typing import Any, Literal, cast
 
 from watchdog.incident import Order
 from watchdog.plain import one_line
+from watchdog.rights import others_who_write, user_name
 
 TARGET_KEYS = ("to", "version", "target", "target_version")
 
@@ -57,14 +57,6 @@ class OrderError(Exception):
     """The control folder cannot be used; the message says why and what mends it."""
 
 
-def user_name(uid: int) -> str:
-    """The name of a user, or `uid 4711`."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-
-
 class ControlFolder:
     """The folder of flag files. It is made, for its owner alone, if it is not there."""
 
@@ -86,25 +78,18 @@ class ControlFolder:
     def inspect(self) -> None:
         """Raises OrderError when somebody else could put orders into the folder."""
         try:
-            found = self.path.stat()
+            mode, others = self.path.stat().st_mode, others_who_write(self.path)
         except OSError as error:
             raise OrderError(f"{self.path}: {error.strerror}: orders cannot be read") from error
-        if not stat.S_ISDIR(found.st_mode):
+        if not stat.S_ISDIR(mode):
             raise OrderError(f"{self.path}: is not a folder")
-        if found.st_uid not in {0, os.geteuid()}:
-            raise OrderError(
-                f"{self.path}: belongs to {user_name(found.st_uid)}, who could order rollbacks and halts: "
-                f"chown {os.geteuid()} {self.path}"
+        if others is not None:
+            let_in = (
+                " (or chgrp it to the watchdog's own group, for people who may)"
+                if "g-w" in others.mend
+                else ""
             )
-        if found.st_mode & stat.S_IWOTH:
-            raise OrderError(
-                f"{self.path}: everybody on this machine can write to it and so command the bot: chmod o-w {self.path}"
-            )
-        if found.st_mode & stat.S_IWGRP and found.st_gid != os.getegid():
-            raise OrderError(
-                f"{self.path}: group {found.st_gid} can write to it and so command the bot: chmod g-w {self.path} "
-                f"(or chgrp it to the watchdog's own group, for people who may)"
-            )
+            raise OrderError(f"{self.path}: {others.who}, and so command the bot: {others.mend}{let_in}")
 
     def paused(self) -> Order | None:
         """The pause in force, if there is one."""

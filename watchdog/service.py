@@ -16,11 +16,12 @@ from watchdog.daemon import SIGNALS, Daemon
 from watchdog.journal import JournalError
 from watchdog.lock import Lock, LockedError
 from watchdog.orders import ControlFolder, OrderError
+from watchdog.rights import RightsError, refuse_others_in_state
 from watchdog.sdnotify import SdNotify
 
 log = logging.getLogger(__name__)
 
-START_ERRORS = (UnsupportedError, JournalError, OrderError, NotifyError, sqlite3.Error, OSError)
+START_ERRORS = (UnsupportedError, JournalError, OrderError, RightsError, NotifyError, sqlite3.Error, OSError)
 
 
 def run(settings: Settings) -> int:
@@ -40,7 +41,7 @@ def run(settings: Settings) -> int:
         return 1
     except START_ERRORS as error:
         log.error("the watchdog cannot start: %s", error)
-        return 2 if isinstance(error, UnsupportedError | OrderError) else 1
+        return 2 if isinstance(error, UnsupportedError | OrderError | RightsError) else 1
     finally:
         for lock in held:
             lock.release()
@@ -48,8 +49,9 @@ def run(settings: Settings) -> int:
 
 def take_locks(settings: Settings, held: list[Lock]) -> None:
     """One watchdog a bot: adds to `held` what is missing there. LockedError names the pid of the other one; OSError the
-    folder that cannot be used; what was taken meanwhile stays held."""
+    folder that cannot be used, RightsError the one that others can write to; what was taken meanwhile stays held."""
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_others_in_state(settings.state_dir)
     for lock in locks(settings):
         if lock.path not in {mine.path for mine in held}:
             lock.take()
@@ -76,7 +78,7 @@ def _reloadable(parts: Parts, held: list[Lock]) -> Settings | None:
         ControlFolder(settings.control_dir).prepare()
         _refuse_what_is_fixed(settings, parts.settings)
         take_locks(settings, held)  # of a watchdog that only observed, the registry's is missing
-    except (ConfigError, UnsupportedError, OrderError, LockedError, OSError) as error:
+    except (ConfigError, UnsupportedError, OrderError, RightsError, LockedError, OSError) as error:
         parts.world.teller.tell(
             "reload",
             f"the new configuration was not taken over; the old one stays in force\n{error}",

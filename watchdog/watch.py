@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from triggers import Engine, GaveUp, Verdict
-from watchdog import checklist, early, keep_alive, messages, rehearsal
+from watchdog import checklist, early, keep_alive, messages, rehearsal, rights
 from watchdog.bots.base import BotError
 from watchdog.bots.writers import told, writers
 from watchdog.collect import Collector
@@ -82,6 +82,8 @@ class Watch:
             if name == "trade-log-stale" and self._world.halted:
                 continue
             self._troubles[name] = (text, "critical" if name in PRESSING else "warning")
+        for name, text in rights.troubles(self._world.settings):
+            self._troubles[name] = (text, "critical")
         self._conditions.update(now, self._troubles)
         sentence = self._sentence()
         self._save(now, sentence)

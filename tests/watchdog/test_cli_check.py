@@ -1,5 +1,6 @@
 """`check`: what is good, what is not, and how to mend it; exit 1 when something is bad."""
 
+import getpass
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from tests.fakes.telegram import TOKEN, TelegramServer
 from tests.watchdog.yard import Said, Yard
+from watchdog.journal import Journal
 from watchdog.lock import Lock
 
 
@@ -82,6 +84,33 @@ def test_a_state_folder_for_everybody_is_bad(yard: Yard) -> None:
     said = yard.cli("check")
     assert (said.code, bad(said)) == (1, ["state_dir"])
     assert f"-> chmod o-w {yard.state}" in said.out
+    yard.state.chmod(0o700)
+    assert yard.cli("check").code == 0, "the remedy is not enough"
+
+
+def test_a_journal_for_everybody_is_bad(yard: Yard) -> None:
+    yard.state.mkdir()
+    Journal(yard.state / "watchdog.db").close()
+    (yard.state / "watchdog.db").chmod(0o666)
+    said = yard.cli("check")
+    assert (said.code, bad(said)) == (1, ["state_dir"])
+    assert f"-> chmod o-w {yard.state}/watchdog.db" in said.out
+
+
+def test_a_configuration_for_everybody_is_bad(yard: Yard) -> None:
+    yard.path.chmod(0o666)
+    said = yard.cli("check")
+    assert (said.code, bad(said)) == (1, ["configuration"])
+    assert f"and so decide what is run as {getpass.getuser()}" in said.out
+    assert f"-> chmod o-w {yard.path}" in said.out
+
+
+def test_a_folder_on_the_way_for_everybody_is_told(yard: Yard) -> None:
+    yard.top.chmod(0o777)
+    said = yard.cli("check")
+    assert said.code == 0
+    for what in ("state_dir", "control_dir", "configuration"):
+        assert re.search(rf"note +{what} .*everybody on this machine can write to {yard.top}", said.out), what
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write everywhere")

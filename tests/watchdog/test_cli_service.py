@@ -11,6 +11,7 @@ import pytest
 
 from tests.watchdog.yard import Yard
 from watchdog.assemble import locks
+from watchdog.journal import Journal
 from watchdog.lock import Lock
 
 
@@ -89,6 +90,22 @@ def test_a_control_folder_for_everybody_is_a_wrong_configuration(yard: Yard) -> 
     said = yard.process("run")
     assert said.code == 2
     assert f"chmod o-w {yard.control}" in said.err
+
+
+def test_a_state_folder_or_a_journal_for_everybody_is_a_wrong_configuration(yard: Yard) -> None:
+    """Who writes the journal lifts halts and names the process that is stopped as the bot."""
+    yard.state.mkdir(mode=0o700)
+    Journal(yard.state / "watchdog.db").close()
+    for path in (yard.state, yard.state / "watchdog.db"):
+        before = path.stat().st_mode
+        path.chmod(0o777)
+        said = yard.process("run")
+        assert said.code == 2
+        assert f"chmod o-w {path}" in said.err
+        by_hand = yard.process("halt")
+        assert (by_hand.code, f"chmod o-w {path}" in by_hand.out) == (1, True)
+        path.chmod(before)
+    assert not locks(yard.settings)[0].path.exists(), "something was begun"
 
 
 def test_a_state_folder_that_cannot_be_used_is_bad_news(yard: Yard) -> None:

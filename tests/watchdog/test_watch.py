@@ -702,3 +702,19 @@ async def test_a_tick_that_was_outrun_by_a_rollback_decides_nothing(build: Build
     assert house.watch._situation(house.world.now()).busy
     house.world.interrupts.ask_hand_over()
     await house.incidents.settle()
+
+
+async def test_a_journal_or_a_configuration_that_others_can_write_to_is_told_and_the_watching_goes_on(
+    house: House,
+) -> None:
+    state, path = house.settings.state_dir, house.settings.path
+    state.chmod(0o777)
+    path.chmod(0o666)
+    assert "watching v2.1.0" in await tick(house, 2)
+    assert house.told.said(f"{state}: everybody on this machine can write to it, and so lift a halt")
+    assert house.told.said("decide what is run as")
+    assert house.told.said(f"chmod o-w {path}")
+    state.chmod(0o700)
+    path.chmod(0o644)
+    await tick(house)
+    assert sum("over after" in text for text in house.told.texts) == 2
