@@ -29,8 +29,7 @@ from watchdog.world import World
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY_S = 10.0
-HEALTH_EVERY_S = 10.0
+SAVE_EVERY_S = HEALTH_EVERY_S = NAMES_EVERY_S = 10.0
 SILENT_AT_LEAST = timedelta(minutes=5)
 """A bot that writes nothing for half the time of the watching is told as silent, but never after less than this."""
 
@@ -57,6 +56,7 @@ class Lookout:
         self._world, self._incident = world, incident
         settings = world.settings
         self._seen: Seen | None = None
+        self._names_at_s = world.clock.monotonic()
         self._parser = BotLogParser(settings.bot.tz)
         self._log = self._follower("log_place", settings.bot.log)
         self._trades = self._follower("trades_place", settings.trade_log.path)
@@ -128,7 +128,9 @@ class Lookout:
 
     def _known_names(self) -> Seen | None:
         """None while the registry, which names the versions, cannot be read: nothing is lost by waiting."""
-        if self._seen is None:
+        now_s = self._world.clock.monotonic()
+        if self._seen is None and now_s >= self._names_at_s:
+            self._names_at_s = now_s + NAMES_EVERY_S
             try:
                 names = loading.names(self._world, str(self._incident.target))
             except RegistryError:

@@ -59,7 +59,8 @@ def test_the_distribution_of_predictions() -> None:
             predictions=[Prediction(START, True, 0.5), Prediction(START, True, 0.7), Prediction(START, False)]
         )
     )
-    assert (found.count, found.mean) == (3, pytest.approx(0.6))
+    assert found.count == 3
+    assert found.mean == pytest.approx(0.6)
     assert found.spread == pytest.approx(0.1414, abs=1e-4)
     assert found.share_up == pytest.approx(2 / 3)
 
