@@ -18,6 +18,7 @@ from config.texts import (
     FilePath,
     LinkName,
     Pattern,
+    ProjectName,
     PublicKey,
     Secret,
     Symbol,
@@ -59,10 +60,16 @@ class Process(Section):
 
 
 class Compose(Section):
-    """The bot as a service of a compose file."""
+    """The bot as a service of a compose file, run through `docker compose` or `docker-compose`."""
 
     file: FilePath = required("The compose file.")
     service: UnitName = required("Name of the bot's service in it.")
+    project: ProjectName | None = default(
+        None, "Name of the compose project; left out: as compose names it by itself."
+    )
+    env_file: FilePath | None = default(
+        None, "File with the variables of the compose file; left out: .env beside it."
+    )
 
 
 class Systemd(Section):

@@ -18,6 +18,7 @@ from config.variables import FromVariable
 
 _CHAT = re.compile(r"-?[0-9]{1,19}|@[A-Za-z0-9_]{4,}", re.ASCII)
 _UNIT_NAME = re.compile(r"[A-Za-z0-9_.:@\\][A-Za-z0-9_.:@\\-]*", re.ASCII)
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
 _REGISTRY_FILES = ("registry.json", "registry.json.lock")
 
 
@@ -32,6 +33,15 @@ def _text(value: str) -> str:
 def _unit_name(value: str) -> str:
     if not _UNIT_NAME.fullmatch(value):
         raise ValueError("must be a name of letters, digits and . _ : @ - alone, and must not begin with -")
+    return value
+
+
+def _project(value: str) -> str:
+    if not _PROJECT.fullmatch(value):
+        raise ValueError(
+            "must be a project's name as compose takes it: small letters, digits, - and _ alone, and a letter or digit "
+            "first"
+        )
     return value
 
 
@@ -148,6 +158,7 @@ def _token(value: SecretStr) -> SecretStr:
 
 Text = Annotated[str, AfterValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 UnitName = Annotated[str, AfterValidator(_unit_name), WithJsonSchema({"type": "string", "minLength": 1})]
+ProjectName = Annotated[Text, AfterValidator(_project)]
 Symbol = Annotated[Text, AfterValidator(_symbol)]
 PublicKey = Annotated[Text, AfterValidator(_public_key)]
 LinkName = Annotated[Text, AfterValidator(_link)]

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from config import Settings
 from watchdog.bots.base import BotControl
+from watchdog.bots.compose import ComposeBot
+from watchdog.bots.compose_client import Service
+from watchdog.bots.engine import Engine
 from watchdog.bots.process import ProcessBot, Remembered
 from watchdog.bots.systemctl import Systemctl
 from watchdog.bots.systemd import SystemdBot
@@ -38,6 +41,17 @@ def _process(settings: Settings, remembered: Remembered | None) -> BotControl:
     )
 
 
+def _compose(settings: Settings, remembered: Remembered | None) -> BotControl:
+    compose = settings.bot.compose
+    assert compose is not None
+    return ComposeBot(
+        service=Service(compose.file, compose.service, compose.project, compose.env_file),
+        engine=Engine(),
+        start_timeout_s=settings.bot.start_timeout.total_seconds(),
+        remembered=remembered,
+    )
+
+
 def _systemd(settings: Settings, remembered: Remembered | None) -> BotControl:
     systemd = settings.bot.systemd
     assert systemd is not None
@@ -51,5 +65,6 @@ def _systemd(settings: Settings, remembered: Remembered | None) -> BotControl:
 
 _MAKERS: dict[str, Callable[[Settings, Remembered | None], BotControl]] = {
     "process": _process,
+    "compose": _compose,
     "systemd": _systemd,
 }

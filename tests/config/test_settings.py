@@ -150,6 +150,21 @@ def test_the_section_that_control_names_must_be_there_and_no_other(tmp_path: Pat
         )
 
 
+@pytest.mark.parametrize("wrong", ["Sol", "-sol", "sol perp", "sol.perp", "'1;rm'"])
+def test_a_compose_project_is_named_as_compose_takes_it(tmp_path: Path, wrong: str) -> None:
+    start = "bot:\n  name: a\n  control: compose\n  log: l\n  compose: {file: c.yml, service: bot"
+    end = "}\nregistry: {path: m}\ntrade_log: {path: t, initial_equity: 1}\n"
+    compose = loaded(tmp_path, f"{start}, project: sol-perp_2, env_file: prod.env{end}").bot.compose
+    assert compose
+    assert (compose.project, compose.env_file) == ("sol-perp_2", tmp_path / "prod.env")
+    left_out = loaded(tmp_path, start + end).bot.compose
+    assert left_out
+    assert (left_out.project, left_out.env_file) == (None, None)
+    assert only(told(tmp_path, f"{start}, project: {wrong}{end}")).startswith(
+        "5:49 bot.compose.project must be a project's name as compose takes it"
+    )
+
+
 def test_an_empty_section_is_one_without_keys(tmp_path: Path) -> None:
     settings = loaded(tmp_path, SMALLEST + "triggers:\n  sharpe:\n  checksum:\nrollback:\n")
     assert settings.triggers.checksum.for_ == timedelta(seconds=30)

@@ -50,12 +50,16 @@ class Child:
 
 def bot_environment(identity: str, inherited: Mapping[str, str]) -> dict[str, str]:
     """What the bot inherits, with the mark by which its descendants are found wherever they go."""
-    kept = {
+    return without_unit(inherited) | {MARK: identity}
+
+
+def without_unit(inherited: Mapping[str, str]) -> dict[str, str]:
+    """What any program that is run from here inherits: all but what is the watchdog's own unit's."""
+    return {
         name: value
         for name, value in inherited.items()
         if name not in _NOT_FOR_THE_BOT and not name.startswith(_NOT_FOR_THE_BOT_PREFIXES)
     }
-    return kept | {MARK: identity}
 
 
 def launch(command: Sequence[str], directory: Path, output_fd: int, environment: Mapping[str, str]) -> Child:

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.machines.engine import engine, engines
 from watchdog.bots.base import BotControl
 from watchdog.bots.process import ProcessBot, Remembered
+
+__all__ = ["engine", "engines"]
 
 OURS = "MODEL_WATCHDOG_TEST_RUN"
 

@@ -12,11 +12,15 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import pytest
+
+from tests.watchdog.bots.compose_stage import ComposeStage
 from tests.watchdog.bots.conftest import OURS, PREAMBLE, Zoo, alive, until
 from watchdog.bots.base import BotControl
 from watchdog.bots.process import Remembered
@@ -26,7 +30,7 @@ from watchdog.bots.systemd import SystemdBot
 IN_MACHINE = "MODEL_WATCHDOG_TEST_MACHINE"
 """Set in the machine that was booted for the stage `systemd`."""
 
-KINDS = ["systemd"] if os.environ.get(IN_MACHINE) else ["process"]
+KINDS = ["systemd"] if os.environ.get(IN_MACHINE) else ["process", "compose"]
 SUPERVISED = [kind for kind in KINDS if kind != "process"]
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -72,11 +76,31 @@ async def said(stage: Stage, name: str) -> None:
     path.unlink()
 
 
+LONG = "CI" in os.environ or "MODEL_WATCHDOG_THOROUGH" in os.environ
+"""A minute of both cores: each call of compose alone takes half a second."""
+PARAMS = [
+    pytest.param(
+        kind,
+        marks=[
+            pytest.mark.privileged,
+            pytest.mark.skipif(not LONG, reason="takes long: runs with CI=true or MODEL_WATCHDOG_THOROUGH=1"),
+        ]
+        if kind == "compose"
+        else [],
+    )
+    for kind in KINDS
+]
+
+
 @contextmanager
-def opened(kind: str, folder: Path, run_id: str) -> Iterator[Stage]:
-    """A stage, and nothing of it afterwards."""
-    stages: dict[str, Callable[[Path, str], Stage]] = {"process": ProcessStage, "systemd": SystemdStage}
-    stage = stages[kind](folder, run_id)
+def opened(request: pytest.FixtureRequest, folder: Path) -> Iterator[Stage]:
+    """The stage of the fixture's parameter, and nothing of it afterwards."""
+    stages: dict[str, Callable[[Path, str], Stage]] = {
+        "process": ProcessStage,
+        "compose": lambda folder, run_id: ComposeStage(folder, run_id, request.getfixturevalue("engine")),
+        "systemd": SystemdStage,
+    }
+    stage = stages[request.param](folder, uuid.uuid4().hex)
     try:
         yield stage
     finally:

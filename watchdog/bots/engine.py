@@ -1,0 +1,175 @@
+"""Asking the container engine, through its own command line: bounded in time, with errors that say what mends them.
+
+The program and not its socket: so contexts, DOCKER_HOST, TLS, rootless and remote engines work for the watchdog as they
+do for the operator, and no dependency comes along. One question costs some hundredths of a second in a process of its
+own, which can be ended when the engine hangs.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from watchdog.bots import proc
+from watchdog.bots.base import BotError
+from watchdog.bots.container import Container, parse
+from watchdog.bots.launch import without_unit
+from watchdog.plain import one_line
+
+ANSWER_S = 10.0
+"""The engine answers in hundredths of a second; one that needs longer than this is in trouble."""
+
+SERVICE_LABEL = "com.docker.compose.service"
+QUOTED = 300
+"""Characters of what a program said."""
+
+_GONE = re.compile(r"no such (object|container)", re.I)
+_DENIED = re.compile(r"permission denied.*\bsock|permissionerror|access denied|403 forbidden", re.I)
+_UNREACHED = re.compile(
+    r"(cannot|couldn't|failed to) connect to (the )?docker|daemon running\?|error during connect"
+    r"|connection (aborted|refused)",
+    re.I,
+)
+_DICTIONARY = re.compile(r"\{.*\}", re.S)
+_VALUE = re.compile(
+    r"(?i)((?:token|secret|passw(?:or)?d|api[-_]?key|private[-_]?key|credential)[\w-]*['\"]?\s*[=:]\s*)\S+"
+)
+
+
+class NoAnswerError(BotError):
+    """The engine did not answer in time, so nothing is known."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a finished call said."""
+
+    code: int
+    text: str
+    errors: str
+
+    @property
+    def why(self) -> str:
+        """The end of what it complained of, in one line, without what may be a secret: compose prints the environment
+        of a service together with the mistake that it found there."""
+        lines = [line.strip() for line in (self.errors or self.text).splitlines() if line.strip()]
+        told = [
+            line for line in lines if re.match(r"error|unable|docker:|permission|cannot", line, re.I)
+        ] or lines
+        text = _VALUE.sub(r"\1***", _DICTIONARY.sub("{...}", " ".join(told[-2:])))
+        return one_line(text, QUOTED).rstrip(".") or f"exit code {self.code}"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One way to ask."""
+
+    program: str = "docker"
+    answer_s: float = ANSWER_S
+
+    async def ask(self, *arguments: str, answer_s: float | None = None, merged: bool = False) -> Said:
+        """Whatever it answers to something that may be refused. `merged`: standard error goes into the text. BotError
+        when it cannot be asked: it is not there, it does not let this user in, it does not answer in time."""
+        said = await run([self.program, *arguments], answer_s or self.answer_s, merged=merged)
+        if said.code:
+            self.unreached(said)
+        return said
+
+    async def order(self, *arguments: str, answer_s: float | None = None) -> str:
+        """Has it do or tell something; BotError when it refuses."""
+        said = await self.ask(*arguments, answer_s=answer_s)
+        if said.code:
+            raise BotError(f"`{self.program} {arguments[0]}` failed: {said.why}.")
+        return said.text
+
+    async def containers(self, service: str) -> list[Container]:
+        """All containers of a service of this name, of whatever project, dead ones too. BotError."""
+        label = f"label={SERVICE_LABEL}={service}"
+        ids = (await self.order("ps", "--all", "--no-trunc", "--quiet", "--filter", label)).split()
+        return await self.inspect(ids)
+
+    async def inspect(self, ids: Sequence[str]) -> list[Container]:
+        """These containers, without those that are gone. BotError."""
+        if not ids:
+            return []
+        said = await self.ask("inspect", "--type", "container", *ids)
+        if said.code and not _GONE.search(said.errors):
+            raise BotError(f"`{self.program} inspect` failed: {said.why}.")
+        return [parse(entry) for entry in _json(said.text or "[]", list)]
+
+    async def events(self, container: str, since: str) -> list[dict[str, Any]]:
+        """What happened to a container, oldest first, as far back as the engine remembers. BotError."""
+        text = await self.order(
+            "events", "--since", since, "--until", "0s", "--filter", f"container={container}",
+            "--filter", "type=container", "--format", "{{json .}}",
+        )  # fmt: skip
+        return [_json(line, dict) for line in text.splitlines() if line.startswith("{")]
+
+    def unreached(self, said: Said) -> None:
+        """Raises the BotError for an engine that cannot be asked; compose gets the same answers from it."""
+        if _DENIED.search(said.errors):
+            who = proc.user_name(os.geteuid())
+            raise BotError(
+                f"{who} may not use the container engine: {said.why}. Give the watchdog's unit "
+                "SupplementaryGroups=docker, which is as good as root; docs/operations.md shows it and what else can "
+                "be done."
+            )
+        if _UNREACHED.search(said.errors):
+            raise BotError(
+                f"the container engine cannot be reached: {said.why}. See whether it runs (`systemctl status docker`), "
+                "and whether DOCKER_HOST in the watchdog's environment is right. Containers may live on without it."
+            )
+
+
+def _json(text: str, kind: type) -> Any:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, kind):
+        raise BotError(
+            f"the container engine answered something that nobody understands: {one_line(text, 80)}"
+        )
+    return found
+
+
+async def run(
+    command: Sequence[str], answer_s: float, *, directory: Path | None = None, merged: bool = False
+) -> Said:
+    """Runs a program that must end within `answer_s`, and ends it otherwise, with what it started. BotError."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
+            env=without_unit(os.environ)
+            | {"NO_COLOR": "1", "COMPOSE_ANSI": "never", "DOCKER_CLI_HINTS": "false"},
+            cwd=directory,
+            start_new_session=True,
+        )
+    except OSError as e:
+        raise BotError(
+            f"{command[0]} cannot be run: {e.strerror}. Install the engine's command line (Debian: docker.io or "
+            "docker-ce-cli), and let the watchdog's PATH have it."
+        ) from e
+    try:
+        async with asyncio.timeout(answer_s):
+            out, err = await process.communicate()
+    except TimeoutError:
+        raise NoAnswerError(
+            f"the container engine did not answer within {answer_s:g} s (`{proc.command_text(command)}`). See whether "
+            "it hangs: `docker ps`, `journalctl -u docker -n 50`; `systemctl restart docker` restarts it, and perhaps "
+            "its containers."
+        ) from None
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)  # `docker compose` runs compose as a process of its own
+            await process.communicate()
+    assert process.returncode is not None
+    return Said(process.returncode, out.decode("utf-8", "replace"), (err or b"").decode("utf-8", "replace"))
