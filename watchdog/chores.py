@@ -53,11 +53,21 @@ class Chores:
         if chore is not None:
             self._task = asyncio.get_running_loop().create_task(chore)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done."""
+        return self._task is not None and not self._task.done()
+
+    async def finish(self) -> None:
+        """Waits until what is being done has ended."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
     async def settle(self) -> None:
         """Cuts short what is being done, and waits until nothing is left of it."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait({self._task})
+        await self.finish()
 
     def _next(self, now: datetime) -> Coroutine[None, None, None] | None:
         if self._incidents.current is not None:
