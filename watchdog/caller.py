@@ -17,6 +17,7 @@ from config import ConfigError, Settings
 SECRET_KEYS = frozenset({"telegram.token", "telegram.chat_id", "exchange.api_key", "exchange.api_secret"})
 """Keys that an order, or a look at how things stand, can do without."""
 
+_STANDS_IN = re.compile(r"0:(\w+)-is-not-set")
 _NOT_SET = re.compile(r"the variable (\w+) is not set")
 
 
@@ -47,6 +48,12 @@ def load_without_secrets(file: Path, environ: Mapping[str, str] = os.environ) ->
             if match
         }
         return config.load(file, {**environ, **placeholders}), sorted(placeholders)
+
+
+def not_set(secret: str) -> str | None:
+    """The variable that was not set, if this is what stands for its value; else None."""
+    found = _STANDS_IN.fullmatch(secret)
+    return found[1] if found else None
 
 
 def become_owner(state_dir: Path) -> str | None:

@@ -2,21 +2,18 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from rich.console import Console
 
 from config import Settings
+from watchdog.caller import not_set
 from watchdog.exchange import words
 from watchdog.exchange.look import look
 from watchdog.exchange.sheet import dump
 from watchdog.reading import open_exchange
 from watchdog.screen import say, table
-
-NOT_SET = re.compile(r"0:(\w+)-is-not-set")
-"""What stands for a secret that this shell does not have (`caller.load_without_secrets`)."""
 
 STATES = {"open": "bold", "flat": "green", "unknown": "bold red"}
 
@@ -26,8 +23,8 @@ def show(settings: Settings, as_json: bool, out: Console, fail: Callable[[str, i
     if settings.exchange is None:
         fail(f"{settings.path}: there is no section exchange: orders and positions cannot be looked at", 2)
     for secret in (settings.exchange.api_key, settings.exchange.api_secret):
-        if (missing := NOT_SET.fullmatch(secret.get_secret_value())) is not None:
-            fail(f"{missing[1]} is not set in this shell: without it the exchange cannot be asked", 2)
+        if (missing := not_set(secret.get_secret_value())) is not None:
+            fail(f"{missing} is not set in this shell: without it the exchange cannot be asked", 2)
     facts = _look(settings)
     if as_json:
         print(json.dumps(_body(facts), indent=1))  # noqa: T201

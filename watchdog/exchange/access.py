@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.settings import Exchange
+from watchdog.caller import not_set
 from watchdog.clock import Clock
 from watchdog.exchange.errors import ExchangeError
 from watchdog.exchange.line import Limits, Line, Wait
@@ -58,7 +59,10 @@ class Access:
 
     @asynccontextmanager
     async def open(self, wait: Wait, budget_s: float) -> AsyncIterator[Session]:
-        """A client for `budget_s` from now. ExchangeError when python-binance cannot be used."""
+        """A client for `budget_s` from now. ExchangeError without a key, or when python-binance cannot be used."""
+        for secret in (self.settings.api_key, self.settings.api_secret):
+            if missing := not_set(secret.get_secret_value()):
+                raise ExchangeError("exchange", f"{missing} is not set in this shell", "refused")
         try:
             await asyncio.to_thread(_import)
         except Exception as error:  # noqa: BLE001 - a damaged environment must not hold up the rollback

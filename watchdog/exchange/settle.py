@@ -32,6 +32,7 @@ PAUSES_S = (0.5, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0)
 """Between two rounds; the last one repeats."""
 
 MOST_REFUSALS = 2
+MOST_UNCANCELLABLE = 3
 GONE = -2011
 
 
@@ -92,7 +93,8 @@ class Settling:
     def _done(self, sheet: Sheet) -> bool:
         if sheet.refusals >= MOST_REFUSALS:
             return True
-        if sheet.quiet < QUIET or sheet.holdings is None:
+        settled = sheet.quiet >= QUIET or sheet.uncancellable >= MOST_UNCANCELLABLE
+        if not settled or sheet.holdings is None:
             return False
         return all(not self._to_close(sheet, holding) for holding in sheet.holdings)
 
@@ -143,6 +145,7 @@ class Settling:
         if doomed:
             self._note()  # after a crash, too, it is told which orders were cancelled
         lists: set[str] = set()
+        refused = False
         for order in doomed:
             if order.list_id in lists:
                 continue  # it went with another leg of its list
@@ -151,6 +154,8 @@ class Settling:
             except ExchangeError as error:
                 if error.code != GONE:
                     self._failed(sheet, error)
+                    refused = refused or error.kind == "refused"
             else:
                 sheet.cancelled(order)
                 lists |= set() if order.list_id is None else {order.list_id}
+        sheet.uncancellable = sheet.uncancellable + 1 if refused else 0

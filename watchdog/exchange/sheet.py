@@ -59,6 +59,8 @@ class Sheet:
     """What is held: read twice with the same result, after the orders; None: not known."""
     refusals: int = 0
     """Rounds in a row that met a definite no when they looked: asking on is of no use."""
+    uncancellable: int = 0
+    """Rounds in a row in which an order that is open was not allowed to be cancelled."""
     stale_since_s: dict[str, float] = field(default_factory=dict)
     """By side: since when (monotonic) a closing was executed and the holding looks as before."""
 
@@ -91,12 +93,14 @@ class Sheet:
 
     @property
     def orders_state(self) -> Literal["settled", "open", "unknown"]:
-        """`open`: some are there that should not be."""
+        """`open`: some are there that should not be. An exchange that makes no sense about what is held is not believed
+        that nothing waits, either."""
         if self.waiting is None:
             return "unknown"
         if any(self.orders[order.key]["fate"] == "cancelling" for order in self.waiting):
             return "open"
-        return "settled" if self.quiet >= QUIET else "unknown"
+        believed = bool(self.waiting) or self.holdings is not None
+        return "settled" if self.quiet >= QUIET and believed else "unknown"
 
     def dump(self) -> dict[str, Any]:
         """As JSON."""

@@ -149,10 +149,13 @@ def _position(row: Row, profit: str) -> Holding:
     side = row.maybe_text("positionSide", BOTH)
     if side not in {BOTH, *HEDGE_SIDES}:
         raise garbled(row.call, "positionSide is no side")
+    amount = row.amount("positionAmt")
+    if side in HEDGE_SIDES:  # there the side says the direction, whatever the sign
+        amount = abs(amount) if side == "LONG" else -abs(amount)
     return Holding(
         row.text("symbol"),
         side,
-        row.amount("positionAmt"),
+        amount,
         entry=row.price("entryPrice"),
         mark=row.price("markPrice"),
         unrealised=row.maybe(profit),

@@ -1,0 +1,82 @@
+"""Random faults, several at once, over and over: whatever comes, nothing is sent twice, nothing is claimed wrongly."""
+
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.binance.faults import Kind
+from tests.watchdog.exchange.bench import benched
+from tests.watchdog.exchange.stages import SCENES, THOROUGH
+from tests.watchdog.exchange.test_faults import OPTIONS
+
+ENDPOINTS = (
+    "*",
+    "GET *",
+    "DELETE *",
+    "POST *",
+    "* *order",
+    "* *openOrders",
+    "* *openAlgoOrders",
+    "* *positionRisk",
+)
+KINDS = tuple(kind for kind in get_args(Kind) if kind not in {"moves", "spare", "hang", "slow"})
+"""Those that keep the test waiting are left to `test_faults`."""
+
+LIES = {"nothing", "stale"}
+
+fault = st.tuples(
+    st.sampled_from(ENDPOINTS),
+    st.sampled_from(KINDS),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from([1.0, 0.5, 0.2]),
+    st.sampled_from([None, True]),
+)
+
+
+@settings(max_examples=400 if THOROUGH else 12, deadline=None)
+@given(
+    name=st.sampled_from(sorted(SCENES)),
+    faults=st.lists(fault, min_size=1, max_size=5),
+    killed_at=st.integers(-1, 30),
+    after=st.booleans(),
+    seed=st.integers(0, 999),
+)
+async def test_any_faults_together(
+    name: str,
+    faults: list[tuple[str, Kind, int, int, float, bool | None]],
+    killed_at: int,
+    after: bool,
+    seed: int,
+) -> None:
+    scene = SCENES[name]
+    with tempfile.TemporaryDirectory() as top:
+        async with benched(Path(top) / "house", **scene.options) as bench:
+            bench.fresh(scene.stage)
+            for endpoint, kind, nth, times, probability, done in faults:
+                # Two lies in a row that agree are beyond what anybody can tell from the truth.
+                most = 1 if kind in LIES else times
+                options = OPTIONS.get(kind, {})
+                bench.desk.fault(
+                    endpoint,
+                    kind,
+                    nth=nth,
+                    times=most,
+                    probability=probability,
+                    seed=seed,
+                    done=done if kind not in {"rate_limit", "ban", "error"} else None,
+                    **options,
+                )
+            await bench.settle_though_killed(killed_at, after=after)
+            assert bench.oracle() == []
+            held = bench.truth("SOLUSDT")
+            amounts = {side: float(amount) for side, amount in held.items()}
+            assert all(0 <= amount <= 1.3005 for side, amount in amounts.items() if side != "SHORT")
+            assert -0.5 <= amounts.get("SHORT", 0.0) <= 0
+            bench.desk.heal()
+            bench.house.machine.go(700)  # a ban is over
+            await bench.settle()
+            assert (bench.truth("SOLUSDT"), bench.waiting("SOLUSDT")) == (scene.held, list(scene.left))
