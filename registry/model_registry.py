@@ -5,16 +5,15 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from registry import changes
 from registry.artifacts import MAIN
+from registry.describe import describe
 from registry.errors import RegistryError, remedy
-from registry.hashing import Look, no_look, sha256_file
+from registry.hashing import Look, no_look
 from registry.links import Link, switched
 from registry.memory import HashMemory
-from registry.paths import resolve
 from registry.signing import KEY_FILE_VARIABLE, SigningKey
 from registry.snapshot import Snapshot
 from registry.store import is_name
@@ -79,9 +78,15 @@ class ModelRegistry(RegistryView):
         if MAIN in (artifacts or {}):
             raise RegistryError(f'"{MAIN}" is the model file itself; give the further artifact another name')
         key = self._key()
-        entry: Data = {"version": version, "model_type": model_type, **self._described(model_path)}
+        entry: Data = {
+            "version": version,
+            "model_type": model_type,
+            **describe(model_path, self.folder, self._links),
+        }
         if artifacts:
-            entry["artifacts"] = {name: self._described(path) for name, path in artifacts.items()}
+            entry["artifacts"] = {
+                name: describe(path, self.folder, self._links) for name, path in artifacts.items()
+            }
         entry |= {"metadata": dict(metadata), "registered_at": self._time(), "status": "registered"}
         if key is not None:
             entry = self._signed(key, version, entry)
@@ -220,25 +225,6 @@ class ModelRegistry(RegistryView):
         except ValueError as error:
             raise RegistryError(f"{version} cannot be signed, nothing was changed: {error}") from error
 
-    def _described(self, file: Name) -> dict[str, str]:
-        """Path and checksum for an entry: the path as given, if the registry takes it for the same file."""
-        absolute = Path(os.path.abspath(file))  # noqa: PTH100 (not resolved: a link may be meant to move)
-        if absolute.parent == self.folder and absolute.name in self._links:
-            raise RegistryError(
-                f"{file}: this name follows the current version; copy the file to a name of its own"
-            )
-        try:
-            checksum = sha256_file(Path(file))
-            for written in (os.fspath(file), str(absolute)):
-                if _same(resolve(written, self.folder), absolute):
-                    return {"path": written, "checksum": checksum}
-        except OSError as error:
-            raise RegistryError(f"{file}: cannot be read: {error.strerror}; {remedy(error)}") from error
-        other = resolve(str(absolute), self.folder)
-        raise RegistryError(
-            f"{file}: {other} has the same name and would be taken for it; rename one of them"
-        )
-
     def _chosen(self, snapshot: Snapshot, to: str | None, exclude: Collection[str]) -> str | None:
         """Where to roll back to, with its files verified just now; None, and logged why, when nowhere."""
         if to is not None:
@@ -288,7 +274,3 @@ class ModelRegistry(RegistryView):
 
     def _time(self) -> str:
         return self._now().astimezone(UTC).isoformat()
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and one.samefile(other)

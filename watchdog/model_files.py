@@ -105,7 +105,8 @@ class ModelFiles:
         """Why the bot must not be started on this version, or None once its files are known to verify."""
         try:
             if self._registry.is_quarantined(version):
-                return "it is quarantined (it was rolled back from). Promote a good version; or this one, to release it"
+                release = self._registry.typed("release", version)
+                return f"it is quarantined (it was rolled back from). Promote a good version; if this one is: {release}"
         except RegistryError as error:
             return str(error)
         bad = [_fault(check) for check in self.checks if check.state != "ok"]

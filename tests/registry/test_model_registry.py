@@ -132,6 +132,12 @@ def test_what_cannot_be_registered_changes_nothing(models: Path) -> None:
     assert picture(models) == was
 
 
+def test_a_file_whose_name_cannot_be_written_down_is_refused(models: Path) -> None:
+    (models / "a\n.pkl").write_bytes(b"model")
+    with pytest.raises(RegistryError, match="names no file; give it a name of printable characters"):
+        ModelRegistry(models).register_model(models / "a\n.pkl", "v1", {})
+
+
 # --- promoting
 
 
