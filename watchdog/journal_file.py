@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from notifier import means_damage
+from watchdog.plain import plain
 
 SCHEMA = 1
 TABLES = """
@@ -49,13 +50,15 @@ class NoJournalError(JournalError):
 class JournalFile:
     """Opens, or makes, the file at `path`. One process writes; `status` may read at the same time.
 
-    `redact` takes secrets out of every text before it is written: a bot's log and people's reasons may hold them.
+    `redact` takes secrets out of every text before it is written: a bot's log and people's reasons may hold them. What
+    could not be stored, or would command a terminal, goes as well.
     `damage` is what SQLite said when it met something in the file that makes no sense; "" while all is well.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, redact: Callable[[str], str] = str) -> None:
         self.path = path
-        self._redact, self._read_only = redact, read_only
+        self._redact: Callable[[str], str] = lambda text: plain(redact(text))
+        self._read_only = read_only
         self._lock = threading.RLock()
         self._memory: dict[Key, tuple[Any, ...]] = {}
         self._staged: dict[Key, tuple[Any, ...] | None] = {}

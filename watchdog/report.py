@@ -16,6 +16,7 @@ from watchdog import after_words
 from watchdog.exchange import pages
 from watchdog.incident import Incident
 from watchdog.journal import StepRow
+from watchdog.plain import plain
 
 Redact = Callable[[str], str]
 
@@ -107,7 +108,13 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
         "To do: schedule the post-mortem, find the root cause, plan the fix of the version that was left.",
         "",
     ]
-    return "\n".join(lines)
+    return "\n".join(map(_harmless, lines))
+
+
+def _harmless(line: str) -> str:
+    """One line of Markdown, in which the words of others begin no line, no tag, no link and no picture."""
+    line = plain(line).replace("\n", " ")
+    return line if line.startswith("    ") else line.replace("<", "&lt;").replace("](", "]\\(")
 
 
 def _downtime(incident: Incident, steps: Sequence[StepRow]) -> str:

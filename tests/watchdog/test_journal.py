@@ -57,6 +57,26 @@ class FailingJournal(Journal):
         self._db.execute("PRAGMA max_page_count=1000000")
 
 
+def test_half_a_character_and_a_command_to_the_terminal_are_stored_as_what_can_be_read(
+    journal: Journal,
+) -> None:
+    """SQLite refuses the first, which would end whoever writes; the second waits for `incidents` to show it."""
+    incident = opened(journal)
+    number = journal.begin(incident, START)
+    incident.reason = "half \ud800 \x1b[2J"
+    journal.end(number, incident, "done", "\udcff\x9b\u202e", START)
+    order = journal.accept(Order("halt", "\ud800", "\x1b]0;x\x07"), START)
+    journal.answer(order or 0, "no \ud800")
+    (step,) = journal.steps(incident)
+    assert step.detail == "\ufffd" * 3
+    assert [(row.who, row.why, row.answer) for row in journal.orders()] == [
+        ("\ufffd", "\ufffd]0;x\ufffd", "no \ufffd")
+    ]
+    found = journal.incident(incident.id)
+    assert found is not None
+    assert found.reason == "half \ufffd \ufffd[2J"
+
+
 # -- opening
 
 

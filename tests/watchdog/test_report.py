@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.harmless import is_harmless
 from tests.watchdog.fakes import START
 from watchdog.incident import Incident
 from watchdog.journal import StepRow
@@ -136,3 +137,21 @@ def test_evidence_is_json_without_secrets_and_says_where_it_is(tmp_path: Path) -
 def test_evidence_that_cannot_be_written_is_said_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "incidents").write_text("in the way", encoding="utf-8")
     assert "could not be saved" in save_evidence(tmp_path, incident(), {}, str)
+
+
+def test_the_words_of_others_stay_words() -> None:
+    """A log line, a reason, a version: none of them may forge a line, fetch a picture, or turn the terminal over."""
+    evil = (
+        "x\n**Status:** Resolved\u2028| a | b |\x1b[2J\u202e ![](http://evil/pixel) <script>alert(1)</script>"
+    )
+    steps = [row("assess", 0, 1, detail=evil)]
+    found = incident(reason=evil, by=evil, from_version=evil, outcome="halted")
+    found.facts["switched_to"] = evil
+    text = render(found, steps, START)
+    assert is_harmless(text, "\n")
+    assert [line for line in text.splitlines() if line.startswith("**Status:**")] == [
+        "**Status:** Under Investigation"
+    ]
+    assert len([line for line in text.splitlines() if line.startswith("|")]) == 3
+    assert "](" not in text.replace("]\\(", "")
+    assert "<" not in text
