@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from config import Settings
+from registry import Deployment as Written
 from registry import ModelRegistry, RegistryError
 from triggers import (
     BotExited,
@@ -59,6 +60,10 @@ class Deployment:
     version: str
     since: datetime
     key: str
+
+
+def _key(deployment: Written, resumed_at: str | None) -> str:
+    return f"{deployment.version} {deployment.since} {resumed_at}"
 
 
 class Collector:
@@ -198,9 +203,20 @@ class Collector:
             return
         self.troubles.pop("no-version", None)
         resumed_at = self._journal.get("resumed_at")
-        key = f"{deployment.version} {deployment.since} {resumed_at}"
+        key = _key(deployment, resumed_at)
         if self.deployment is None or self.deployment.key != key:
             self._begin_deployment(deployment.version, self._since(key, deployment.since, resumed_at), key)
+
+    def outdated(self) -> bool:
+        """Whether another deployment began since the registry was looked at: a rollback that was quick, a person who
+        resumed. What is known is then of the one before. False while the registry cannot be read."""
+        try:
+            deployment = self._registry.deployment()
+        except RegistryError:
+            return False
+        if deployment is None or self.deployment is None:
+            return False
+        return self.deployment.key != _key(deployment, self._journal.get("resumed_at"))
 
     def _since(self, key: str, written: str | None, resumed_at: str | None) -> datetime:
         """When the deployment started, in steady time; reckoned once for each, then kept."""

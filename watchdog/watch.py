@@ -163,9 +163,12 @@ class Watch:
 
     @property
     def _outrun(self) -> bool:
-        """The incident switched the version while this tick was still collecting: what it has is of the old one."""
+        """Another deployment began while this tick was still collecting (an incident switched the version, a person
+        resumed): what it has is of the old one."""
         incident = self._incidents.current
-        return incident is not None and incident.monitoring and incident.target != self._collector.version
+        if incident is not None and incident.monitoring and incident.target != self._collector.version:
+            return True
+        return any(v.state == "firing" for v in self.verdicts) and self._collector.outdated()
 
     # -- acting
 

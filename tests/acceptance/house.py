@@ -154,7 +154,7 @@ class House:
     def start(self, *, ready: bool = True) -> subprocess.Popen[bytes]:
         """Starts a daemon; with `ready`, returns after its first tick."""
         log = (self.top / f"watchdog-{len(self.daemons)}.log").open("wb")
-        before = self.last_tick()
+        before = self.last_tick() if ready else None
         with log:
             self.daemons.append(
                 subprocess.Popen(
@@ -193,6 +193,10 @@ class House:
         """Returns after so many further ticks."""
         for _ in range(count):
             self._one_tick()
+
+    def ticks_later(self, count: int) -> None:
+        """Returns when so many ticks must have passed, for a journal that cannot be read."""
+        time.sleep(count * self.settings.poll_interval.total_seconds())
 
     def _one_tick(self) -> None:
         before = self.last_tick()

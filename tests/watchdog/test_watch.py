@@ -631,6 +631,41 @@ async def test_after_a_resume_the_bot_is_started_and_the_rules_begin_anew(house:
     assert house.halted is None
 
 
+async def test_a_person_who_resumes_while_a_tick_still_collects_is_not_halted_again_for_the_old_losses(
+    house: House,
+) -> None:
+    await tick(house)
+    await condemned(house)
+    house.incidents.halt("enough", "alice", automatic=False)
+    await house.finish()
+    assert house.halted is not None
+    collecting = asyncio.create_task(house.watch.tick())
+    await asyncio.sleep(0)
+    house.flag("RESUME")
+    house.look()
+    assert house.halted is None
+    assert not collecting.done(), "the resume came while it was collecting"
+    await collecting
+    assert house.incidents.current is None
+    await tick(house, 2)
+    assert house.halted is None
+    assert house.bot.pid is not None
+
+
+async def test_a_rollback_that_is_over_before_a_tick_has_collected_is_not_followed_by_a_halt(
+    house: House,
+) -> None:
+    await tick(house)
+    trades(house, "loss", "loss", "loss")
+    collecting = asyncio.create_task(house.watch.tick())
+    await asyncio.sleep(0)
+    house.world.registry.rollback(reason="somebody was quicker")
+    assert not collecting.done()
+    await collecting
+    assert house.incidents.current is None
+    assert house.halted is None
+
+
 # -- what goes wrong with the watchdog itself
 
 
