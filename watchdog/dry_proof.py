@@ -29,8 +29,8 @@ def judge(ran: Ran, timeout_s: float, target: Names, others: Sequence[Names], er
     if ran.code is None:
         return Proof(False, f"it did not end within {timeout_s:.3g} s{_last_words(ran.lines)}")
     if ran.code != 0:
-        how = f"killed by signal {-ran.code}" if ran.code < 0 else f"exit code {ran.code}"
-        return Proof(False, f"it ended with {how}{_last_words(ran.lines)}")
+        how = f"was killed by signal {-ran.code}" if ran.code < 0 else f"ended with exit code {ran.code}"
+        return Proof(False, f"it {how}{_last_words(ran.lines)}")
     named = other = None
     for line in lines_of(ran.lines):
         errors.observe(line)
@@ -53,7 +53,7 @@ def lines_of(lines: Iterable[str]) -> Iterable[LogLine]:
     """Lines of a log, and plain ones as if they were errors: what is only printed has no level."""
     for text in lines:
         parser = BotLogParser(UTC)
-        found = [*parser.feed([text.encode()]), *parser.flush()]
+        found = [*parser.feed([text.encode("utf-8", "replace")]), *parser.flush()]
         yield found[0] if found else LogLine(AT, "ERROR", "", text.strip())
 
 

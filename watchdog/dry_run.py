@@ -75,13 +75,21 @@ def filled(command: Sequence[str], registry: Path, version: str) -> list[str]:
 
 
 async def execute(
-    command: Sequence[str], directory: Path, mark: str, timeout_s: float, wait: Wait, *, gently: bool
+    command: Sequence[str],
+    directory: Path,
+    mark: str,
+    timeout_s: float,
+    wait: Wait,
+    *,
+    gently: bool,
+    grace_s: float = GRACE_S,
 ) -> Ran:
     """Runs it in `directory`. Nothing of it is left when this ends, also by what `wait` raises.
 
     `mark` tells the dry runs of one bot from those of others. `gently`: beside a bot that trades, which goes first.
+    `grace_s`: between SIGTERM and SIGKILL.
     """
-    await end_leftovers(mark)
+    await end_leftovers(mark, grace_s)
     began = time.monotonic()
     reader, writer = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(reader, False)
@@ -102,7 +110,7 @@ async def execute(
                 await wait(POLL_S)
             code, seconds = process.poll(), time.monotonic() - began
         finally:
-            await _end(process, mark)
+            await _end(process, mark, grace_s)
             output.read()
         return Ran(code, seconds, output.lines())
     finally:
@@ -130,17 +138,17 @@ def _stand_back(pid: int) -> None:
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-async def end_leftovers(mark: str) -> None:
+async def end_leftovers(mark: str, grace_s: float = GRACE_S) -> None:
     """Ends what an earlier dry run of this bot left running, if anything."""
-    await _end(None, mark)
+    await _end(None, mark, grace_s)
 
 
-async def _end(process: subprocess.Popen[bytes] | None, mark: str) -> None:
+async def _end(process: subprocess.Popen[bytes] | None, mark: str, grace_s: float) -> None:
     """SIGTERM, and after a while SIGKILL, to the process and to all that bear the mark, whatever their session."""
     began = time.monotonic()
     asked: set[tuple[int, int]] = set()
-    while (left := _living(process, mark)) and time.monotonic() - began < GRACE_S + KILL_WAIT_S:
-        late = time.monotonic() - began >= GRACE_S
+    while (left := _living(process, mark)) and time.monotonic() - began < grace_s + KILL_WAIT_S:
+        late = time.monotonic() - began >= grace_s
         for pid, started_ticks in left:
             if late or (pid, started_ticks) not in asked:
                 asked.add((pid, started_ticks))
