@@ -49,7 +49,9 @@ def _version(registry: ModelRegistry, version: str, *, current: bool, wanted: bo
         return Finding(what, "bad" if wanted else "note", f"{damaged}{quarantined}", mend)
     if current and quarantined:
         release = registry.typed("release", version)
-        mend = f"promote a good version; the bot is not started on this one. If it is good after all: {release}"
+        mend = (
+            f"promote a good version; the bot is not started on this one. If it is good after all: {release}"
+        )
         return Finding(what, "bad", "it is current although it was rolled back from", mend)
     verified = f"{len(states)} file{'' if len(states) == 1 else 's'} verified"
     signed = ", signed" if registry.public_key else ""
