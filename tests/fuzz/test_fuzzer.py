@@ -58,12 +58,13 @@ def test_an_unknown_target_is_refused_with_those_there_are(capsys: pytest.Captur
 
 
 def test_a_fuzzer_that_did_not_come_to_its_end_counts_as_bad() -> None:
-    good = Result("toy", 100, 2.0, 7, (), "")
+    good = Result("toy", 100, 2.0, 7, (), "Done 100 runs in 2 second(s)")
     assert (good.bad, str(good).split()) == (
         False,
         ["toy", "100", "executions,", "50", "a", "second,", "7", "edges"],
     )
     assert Result("toy", 0, 2.0, 0, (), "ImportError").bad
+    assert Result("toy", 100, 2.0, 7, (), "#100 pulse").bad
     assert "FOUND ImportError" in str(Result("toy", 0, 2.0, 0, (), "ImportError"))
     assert "FOUND x/crash-1" in str(Result("toy", 9, 2.0, 0, (Path("x/crash-1"),), "many words"))
 
