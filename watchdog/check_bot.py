@@ -10,6 +10,7 @@ from registry import ModelRegistry, RegistryError
 from watchdog.bot_log import BotLogParser
 from watchdog.bots.base import look_at
 from watchdog.bots.matching import locate
+from watchdog.check_compose import bot_service
 from watchdog.check_unit import bot_unit
 from watchdog.controls import make_bot
 from watchdog.finding import Finding, is_missing
@@ -24,7 +25,7 @@ OUT_OF_STEP = timedelta(minutes=15)
 
 def bot_process(settings: Settings) -> Iterator[Finding]:
     """How the bot is run, and who runs it now."""
-    return {"process": _command, "systemd": bot_unit}[settings.bot.control](settings)
+    return {"process": _command, "compose": bot_service, "systemd": bot_unit}[settings.bot.control](settings)
 
 
 def _command(settings: Settings) -> Iterator[Finding]:

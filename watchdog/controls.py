@@ -42,14 +42,19 @@ def _process(settings: Settings, remembered: Remembered | None) -> BotControl:
 
 
 def _compose(settings: Settings, remembered: Remembered | None) -> BotControl:
-    compose = settings.bot.compose
-    assert compose is not None
     return ComposeBot(
-        service=Service(compose.file, compose.service, compose.project, compose.env_file),
+        service=service_of(settings),
         engine=Engine(),
         start_timeout_s=settings.bot.start_timeout.total_seconds(),
         remembered=remembered,
     )
+
+
+def service_of(settings: Settings) -> Service:
+    """The service of `control: compose`."""
+    compose = settings.bot.compose
+    assert compose is not None
+    return Service(compose.file, compose.service, compose.project, compose.env_file)
 
 
 def _systemd(settings: Settings, remembered: Remembered | None) -> BotControl:

@@ -153,7 +153,7 @@ def brought_back(incident: Incident, found: Running) -> str:
 def others_left(incident: Incident, who: str) -> str:
     """The bot is stopped, and yet something goes on writing its log."""
     return (
-        f"something in the bot's folder still writes the bot's log (incident {incident.id})\n"
+        f"something still writes the bot's log (incident {incident.id})\n"
         f"It is not the bot as it is configured: {who}.\nIf it trades, end it: the watchdog does not know it."
     )
 

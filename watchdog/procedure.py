@@ -196,8 +196,7 @@ async def stop_bot(run: Run) -> Outcome:
         run.incident.facts.setdefault("stopped_at", world.now().isoformat())
     detail = messages.stopped(stopped)
     process = world.settings.bot.process
-    others = [] if process is None else writers(world.settings.bot.log, process.directory)
-    if others:
+    if others := writers(world.settings.bot.log, None if process is None else process.directory):
         run.tell("stop_bot, others", messages.others_left(run.incident, told(others)), "critical")
     unseen = () if world.exchange else (messages.unseen_orders(world.settings),)
     run.tell("stop_bot", messages.step(run.incident, detail, *unseen))

@@ -47,6 +47,8 @@ class Watch:
         self._gave_up: str | None = None
         self._started_once = False
         self._down_since: datetime | None = None
+        self._ended_trouble: str | None = None
+        """What a bot that is kept down was stopped for, though it was not up."""
         self._key: str | None = None
         self.verdicts: list[Verdict] = []
 
@@ -248,7 +250,8 @@ class Watch:
 
     def _other_writers(self) -> str:
         process = self._world.settings.bot.process
-        return "" if process is None else told(writers(self._world.settings.bot.log, process.directory))
+        folder = None if process is None else process.directory
+        return told(writers(self._world.settings.bot.log, folder))
 
     def _notice_deployment(self) -> None:
         """The first start in a deployment is no restart."""
@@ -257,8 +260,11 @@ class Watch:
             self._key, self._started_once = key, False
 
     async def _hold_down(self) -> None:
-        incident = self._incidents.current
-        if not self._collector.running or (
+        """Stops a bot that is up, and one that its owner starts again and again, though it crashes each time."""
+        incident, trouble = self._incidents.current, self._world.bot.trouble
+        self._ended_trouble = None if trouble is None else self._ended_trouble
+        restless = self._world.bot.supervised and trouble is not None and trouble != self._ended_trouble
+        if not (self._collector.running or restless) or (
             incident is not None and incident.step in {"hold_down", "stop_bot"}
         ):
             return  # the procedure is stopping it; settling and closing may take long
@@ -267,8 +273,12 @@ class Watch:
                 return  # it went on meanwhile
             try:
                 found = next(iter(await self._world.bot.find()), None)
-                if found is None:
+                if found is None and self._world.bot.trouble is None:
                     return  # what was seen before the procedure stopped it
+                if found is None:
+                    self._ended_trouble = trouble
+                    await self._world.bot.stop(self._world.settings.bot.stop_timeout.total_seconds())
+                    return  # the trouble itself is told
                 if incident is not None and incident.plan == "rollback":
                     self._world.brought_back(incident, found)
                 starter = messages.starter(found)

@@ -532,6 +532,24 @@ async def test_a_halted_bot_is_never_started_and_is_stopped_when_somebody_starts
     )
 
 
+async def test_a_halted_bot_that_its_owner_starts_again_and_again_is_stopped_though_no_look_finds_it_up(
+    house: House,
+) -> None:
+    house.bot.supervised = True
+    await tick(house)
+    house.world.keep("halted", HALT)
+    house.bot.die(-15)
+    await tick(house, 2)
+    assert house.bot.stops == 0
+    for stops in (1, 2):
+        house.bot.trouble = "the engine restarts it again and again (5 restarts until now, last exit code 1)"
+        await tick(house, 2)  # told at the first, and a trouble that lasts is stopped once
+        assert house.bot.stops == stops
+        house.bot.trouble = None
+        await tick(house)
+    assert house.told.said("restarts it again and again (5 restarts")
+
+
 async def test_a_halted_bot_that_cannot_be_stopped_is_told(house: House) -> None:
     await tick(house)
     house.world.keep("halted", HALT)

@@ -19,7 +19,7 @@ from watchdog.bots.engine import Engine
 from watchdog.bots.found import Argv, Found, sort_out
 from watchdog.bots.restarts import Restarts
 from watchdog.bots.runs import Runs
-from watchdog.bots.tree import KILL_WAIT_S
+from watchdog.bots.tree import GRACE_S, KILL_WAIT_S
 
 Remembered = tuple[int, int, str]  # pid, started_ticks, boot id
 
@@ -89,6 +89,9 @@ class ComposeBot:
                 f"the bot already runs as pid {first.pid} (`{first.command}`), started by {first.started_by}: nothing "
                 "was started. Stop it first."
             )
+        if found.resting:  # a crash loop: it would come up beside what is started here
+            await self._take_down().run(found, GRACE_S)
+            found = await self._look()
         beginning = Beginning(self._engine, self._clients(), self._start_timeout_s, found)
         job = asyncio.ensure_future(beginning.ask())
         until = self._monotonic() + self._start_timeout_s
@@ -114,9 +117,7 @@ class ComposeBot:
         What was brought back is stopped again, `ATTEMPTS` times in all, each with its own `timeout_s`.
         """
         began, down_s = self._monotonic(), 0.0
-        taken = TakeDown(
-            self._engine, self._clients(), self._look, self._sleep, self._monotonic, self._kill_wait_s
-        )
+        taken = self._take_down()
         bringer: str | None = None
         for _ in range(ATTEMPTS):
             if not (found := await self._look()).down:
@@ -149,6 +150,11 @@ class ComposeBot:
 
     def trim_output(self) -> None:
         """The container's log is the engine's to keep small (`logging: options: max-size`)."""
+
+    def _take_down(self) -> TakeDown:
+        return TakeDown(
+            self._engine, self._clients(), self._look, self._sleep, self._monotonic, self._kill_wait_s
+        )
 
     # -- looking
 

@@ -24,11 +24,6 @@ class Beginning:
         Of several (a service that was scaled) one alone is started: two bots would trade twice.
         """
         regular = self._before.regular
-        if resting := self._before.resting:
-            raise BotError(
-                f"the engine restarts container {resting[0].name} again and again (last {resting[0].how_it_ended()}): "
-                "nothing was started beside that. Stop it first."
-            )
         if not regular:
             await self._find_image()
             return await self._compose.up(self._answer_s)

@@ -8,8 +8,9 @@ from watchdog.bots.starter import who_started
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
-def writers(log: Path, directory: Path) -> list[int]:
-    """The pids of processes in `directory` that hold `log` open for writing. Those of other users are not seen."""
+def writers(log: Path, directory: Path | None) -> list[int]:
+    """The pids of processes in `directory` (None: anywhere) that hold `log` open for writing. Those of other users are
+    not seen."""
     try:
         wanted = log.stat()
     except OSError:
@@ -18,7 +19,7 @@ def writers(log: Path, directory: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                if (entry / "cwd").samefile(directory) and _writes(entry, wanted):
+                if (directory is None or (entry / "cwd").samefile(directory)) and _writes(entry, wanted):
                     found.append(int(entry.name))
             except OSError:
                 continue  # it ended, or belongs to somebody else
