@@ -198,7 +198,10 @@ class _Copy:
             return
         mode = entry.lstat().st_mode
         if stat.S_ISLNK(mode):
-            to.symlink_to(real)
+            if real.is_dir() and self._holds_something_of_ours(real):
+                to.mkdir()  # the logs lie elsewhere: what is rehearsed gets a folder of its own for them
+            else:
+                to.symlink_to(real)
         elif stat.S_ISDIR(mode):
             alone = entry.name.startswith(".") or entry.name in LINKED or (entry / "pyvenv.cfg").exists()
             if (alone or self._full) and not self._holds_something_of_ours(real):
