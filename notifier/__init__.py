@@ -8,7 +8,7 @@ from .alert import SEVERITIES, Alert, Pending, Severity, Told
 from .channel import Channel
 from .console import ConsoleChannel, stream_writer
 from .courier import Backoff, Courier
-from .damage import means_damage
+from .damage import is_locked, means_damage
 from .errors import NotifyError, TransportError
 from .outbox import Outbox
 from .pace import Pace
@@ -36,6 +36,7 @@ __all__ = [
     "Timeouts",
     "Told",
     "TransportError",
+    "is_locked",
     "means_damage",
     "quiet_libraries",
     "stream_writer",

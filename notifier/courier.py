@@ -16,6 +16,7 @@ from .channel import Channel
 from .desk import Desk
 from .errors import NotifyError, TransportError
 from .outbox import Outbox
+from .repeats import Repeats
 from .text import Part
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -65,6 +66,7 @@ class Courier:
         self._slow_retry_s = slow_retry_s
         self._progress = asyncio.Event()
         self._disk_trouble: str | None = None
+        self._from_memory = Repeats()
         outbox.use_channels([desk.name for desk in self._desks])
 
     def tell(self, alert: Alert) -> bool:
@@ -76,15 +78,21 @@ class Courier:
         try:
             self._outbox.put(alert, now)
         except NotifyError as error:
-            text = self._outbox.wording(alert.text)
-            for desk in self._desks:
-                desk.unwritten.append(Pending(0, alert.kind, alert.severity, text, 1, now, now))
-            self.wake()
+            self._tell_from_memory(alert, now)
             self._disk_fails(error)
             return False
         self._disk_trouble = None
         self.wake()
         return True
+
+    def _tell_from_memory(self, alert: Alert, now: datetime) -> None:
+        text = self._outbox.wording(alert.text)
+        if self._from_memory.is_one(alert, text, now):
+            return
+        self._from_memory.note(alert, text, now)
+        for desk in self._desks:
+            desk.unwritten.append(Pending(0, alert.kind, alert.severity, text, 1, now, now))
+        self.wake()
 
     def wake(self) -> None:
         """Look into the outbox now; call it after every put."""

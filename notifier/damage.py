@@ -13,3 +13,8 @@ def means_damage(error: sqlite3.Error) -> bool:
     """
     code = getattr(error, "sqlite_errorcode", None)
     return "Could not decode" in str(error) if code is None else code & 0xFF in _CODES
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    """Whether another program keeps the file from being written."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -16,12 +16,12 @@ from typing import Any
 
 from .alert import Alert, Pending, Severity, Told
 from .coalesce import FIELDS, absorb, insert, release_due
-from .damage import means_damage
+from .damage import is_locked, means_damage
 from .errors import NotifyError
 from .schema import prepare
 from .text import clean
 
-BUSY_TIMEOUT_S = 5.0
+BUSY_TIMEOUT_S, IMPATIENT_S = 1.0, 0.02
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 
 
@@ -30,7 +30,8 @@ class Outbox:
 
     quiet_for: how long after an alert more of its kind are held back.
     redact: takes secrets out of a text before it is written.
-    busy_timeout_s: how long to wait for another connection to end its transaction.
+    busy_timeout_s: how long to wait for another connection to end its transaction. After a wait in vain the next
+        ones are short, so that a program which keeps the file locked does not hold up the caller at each alert.
 
     Every method may raise NotifyError, for a disk that fails or a file that is no database. `now` is always
     an aware datetime. May be used from several threads.
@@ -50,6 +51,7 @@ class Outbox:
         self._quiet_s = quiet_for.total_seconds()
         self._redact = redact
         self._busy_timeout_s = busy_timeout_s
+        self._patient = True
         self._lock = threading.RLock()
         self._channels: tuple[str, ...] | None = None
         self.damage = ""
@@ -280,12 +282,21 @@ class Outbox:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            self._be_patient(True)
+
+    def _be_patient(self, patient: bool) -> None:
+        if patient != self._patient:
+            self._patient = patient
+            wait_s = self._busy_timeout_s if patient else min(IMPATIENT_S, self._busy_timeout_s)
+            self._db.execute(f"PRAGMA busy_timeout = {wait_s * 1000:.0f}")
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
+            if is_locked(error):
+                self._be_patient(False)
             if means_damage(error):
                 self.damage = self.damage or str(error)
             raise NotifyError(

@@ -10,8 +10,11 @@ from watchdog.tell import Severity, Teller
 
 REMIND = timedelta(hours=6)
 
-PATIENCE = {"bot-log": timedelta(seconds=30), "trade-log": timedelta(seconds=30)}
-"""A bot that has just been started has not written its files yet."""
+PATIENCE = {
+    "bot-log": timedelta(seconds=30),  # a bot that has just been started has not written its files yet
+    "trade-log": timedelta(seconds=30),
+    "journal": timedelta(seconds=30),  # somebody looked into it
+}
 
 
 class Conditions:

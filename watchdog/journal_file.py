@@ -5,6 +5,7 @@ watchdog cannot do without, are in memory, too: a file that is damaged, deleted 
 is made anew from there (`watchdog.mending`).
 """
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from notifier import means_damage
+from notifier import is_locked, means_damage
 from watchdog.plain import plain
 
 SCHEMA = 1
@@ -32,6 +33,9 @@ CREATE TABLE IF NOT EXISTS named (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 REMEMBERED_INCIDENTS = 50
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 """To which the -wal file is cut back after it had to grow; SQLite writes about as much between two checkpoints."""
+PATIENCE_MS, IMPATIENCE_MS = 1000, 20
+"""How long a write waits for a program that has the file locked; after a wait in vain the next ones hardly wait, so
+that a halt is not held up at each of its writes."""
 FREED_PAGES = 200
 """How many free pages are given back to the disk in one transaction."""
 
@@ -66,6 +70,7 @@ class JournalFile:
         self.damage = ""
         self.is_new = False
         """There was no journal before."""
+        self._patient = True
         self.identity = (0, 0)
         """Device and inode of the file that was opened."""
         self._open()
@@ -76,7 +81,9 @@ class JournalFile:
                 f"{self.path}: no journal yet: the watchdog has never run with this state_dir"
             )
         try:
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0, check_same_thread=False)
+            self._db = sqlite3.connect(
+                self.path, isolation_level=None, timeout=PATIENCE_MS / 1000, check_same_thread=False
+            )
         except sqlite3.Error as error:
             raise self._cannot_be_opened(error) from error
         self._db.row_factory = sqlite3.Row
@@ -169,8 +176,10 @@ class JournalFile:
                     yield
             except sqlite3.Error as error:
                 self._take_note(error)
+                self._be_patient(not is_locked(error))
                 raise
             else:
+                self._be_patient(True)
                 self._commit_to_memory()
             finally:
                 self._staged = {}
@@ -189,6 +198,12 @@ class JournalFile:
     def _remember(self, table: str, key: Any, row: tuple[Any, ...] | None) -> None:
         """To be called inside the transaction that writes the row."""
         self._staged[table, key] = row
+
+    def _be_patient(self, patient: bool) -> None:
+        if patient != self._patient:
+            self._patient = patient
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute(f"PRAGMA busy_timeout={PATIENCE_MS if patient else IMPATIENCE_MS}")
 
     def _commit_to_memory(self) -> None:
         for key, row in self._staged.items():
@@ -260,7 +275,7 @@ class JournalFile:
             try:
                 self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
-                self._db.execute("PRAGMA busy_timeout=1000")
+                self._db.execute(f"PRAGMA busy_timeout={PATIENCE_MS if self._patient else IMPATIENCE_MS}")
         return self.wal_bytes()
 
     def wal_bytes(self) -> int:

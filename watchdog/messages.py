@@ -218,6 +218,16 @@ def summary(incident: Incident, now: datetime, report: str) -> str:
     )
 
 
+def unwritten(error: Exception, holders: list[int]) -> str:
+    """The journal cannot be written, for longer than a moment."""
+    held = f", held by {', '.join(f'pid {pid}' for pid in holders)}" if holders else ""
+    return (
+        f"the journal cannot be written ({error}{held})\n"
+        f"The watching goes on; but a rule that fires now halts the bot, for no rollback can be begun. Make room on "
+        f"the disk, mend its rights, or end the program that keeps the file locked."
+    )
+
+
 def no_news_of_halts(why: str, *, running: bool, halted: dict[str, Any] | None, left: Incident | None) -> str:
     """The watchdog starts with a journal that cannot be trusted to know all that happened."""
     lines = [

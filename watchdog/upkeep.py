@@ -164,7 +164,10 @@ def fault(path: Path) -> str:
 
 def holders(path: Path) -> list[int]:
     """The pids of other processes that have the file open. Those of other users are not seen."""
-    wanted = path.stat()
+    try:
+        wanted = path.stat()
+    except OSError:
+        return []
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():

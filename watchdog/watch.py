@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from notifier import is_locked
 from triggers import Engine, GaveUp, Verdict
 from watchdog import checklist, early, keep_alive, messages, rehearsal, rights
 from watchdog.bots.base import BotError
@@ -22,6 +23,7 @@ from watchdog.orders import ControlFolder
 from watchdog.rules import TRADE_RULES
 from watchdog.tell import Severity
 from watchdog.transfers import TransferWatch
+from watchdog.upkeep import holders
 from watchdog.world import World
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class Watch:
         self._early = early.Early(world.journal.get("early"))
         self._troubles: dict[str, tuple[str, Severity]] = {}
         self._gave_up: str | None = None
+        self._unwritten: str | None = None
+        """What kept the last tick from being written down."""
         self._started_once = False
         self._down_since: datetime | None = None
         self._ended_trouble: str | None = None
@@ -86,6 +90,8 @@ class Watch:
             self._troubles[name] = (text, "critical" if name in PRESSING else "warning")
         for name, text in rights.troubles(self._world.settings):
             self._troubles[name] = (text, "critical")
+        if self._unwritten is not None:
+            self._troubles["journal"] = (self._unwritten, "critical")
         self._conditions.update(now, self._troubles)
         sentence = self._sentence()
         self._save(now, sentence)
@@ -451,8 +457,10 @@ class Watch:
                 journal.put("checkpoint", self._collector.checkpoint())
                 if self._collector.running:
                     journal.put("bot", self._world.bot.remember())  # a bot that daemonises changes its pid
+            self._unwritten = None
         except sqlite3.Error as error:
             log.critical("the journal cannot be written (%s): the watching goes on", error)
+            self._unwritten = messages.unwritten(error, holders(journal.path) if is_locked(error) else [])
 
 
 def _rules(decision: Decision) -> str:

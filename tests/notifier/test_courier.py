@@ -313,6 +313,32 @@ async def test_people_are_told_although_the_disk_takes_nothing(
     other.close()
 
 
+async def test_a_disk_that_refuses_for_long_makes_nobody_read_the_same_again_and_again(
+    path: Path, outbox: Outbox, channel: MemoryChannel
+) -> None:
+    desk = Desk(outbox, channel)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    stuck = Alert("incident-1-stuck", "stuck: the disk is full", "critical")
+    async with desk.running():
+        for _ in range(20):
+            desk.courier.tell(stuck)
+            desk.courier.tell(Alert("incident-1", "bot stopped", key="incident 1: stop_bot", coalesce=False))
+            await desk.time.advance(60)
+        assert channel.headlines == ["stuck: the disk is full", "bot stopped"]
+        desk.courier.tell(Alert("incident-1-stuck", "stuck: something else", "critical"))
+        desk.courier.tell(Alert("incident-1", "bot stopped", coalesce=False))
+        await desk.time.advance(60)
+        assert channel.headlines[2:] == ["stuck: something else", "bot stopped"]
+        desk.courier.tell(stuck)
+        await desk.time.advance(3700)
+        desk.courier.tell(stuck)
+        await desk.time.advance(60)
+        assert channel.headlines[4:] == ["stuck: the disk is full"] * 2, "after an hour it is said again"
+        other.execute("ROLLBACK")
+    other.close()
+
+
 async def test_draining_waits_until_all_is_delivered(outbox: Outbox, channel: MemoryChannel) -> None:
     channel.script = [refused()]
     desk = Desk(outbox, channel)

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -366,6 +367,25 @@ def test_a_locked_file_is_an_error_and_leaves_nothing_half_done(path: Path, outb
     assert impatient.put(step("one", key="a"), NIGHT)
     other.close()
     impatient.close()
+
+
+def test_after_a_wait_in_vain_for_a_lock_the_next_ones_are_short(path: Path) -> None:
+    """A halt tells of each of its steps: it must not be held up by every one."""
+    outbox = Outbox(path, busy_timeout_s=0.2)
+
+    def waits_ms() -> int:
+        return int(outbox._db.execute("PRAGMA busy_timeout").fetchone()[0])
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert waits_ms() == 200
+        with pytest.raises(NotifyError, match="database is locked"):
+            outbox.put(step("one"), NIGHT)
+        assert waits_ms() == 20
+        other.execute("ROLLBACK")
+    assert outbox.put(step("two"), NIGHT)
+    assert waits_ms() == 200
+    outbox.close()
 
 
 def test_a_failure_in_the_middle_of_a_put_undoes_the_key(outbox: Outbox) -> None:

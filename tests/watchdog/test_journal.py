@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from tests.watchdog.fakes import START
 from watchdog.incident import Incident, Order
 from watchdog.journal import SCHEMA, Journal, JournalError, NoJournalError
+from watchdog.journal_file import IMPATIENCE_MS, PATIENCE_MS
 
 
 @pytest.fixture
@@ -269,6 +270,27 @@ def test_a_full_disk_is_an_error_and_no_more_and_room_on_it_mends_all(path: Path
     journal.roomy()
     journal.put("large", "x" * 100_000)
     assert len(journal.get("large")) == 100_000
+    journal.close()
+
+
+def test_after_a_wait_in_vain_for_a_lock_the_next_ones_are_short(path: Path) -> None:
+    """A halt writes at each of its steps: it must not be held up by every one."""
+    journal = FailingJournal(path)
+
+    def waits_ms() -> int:
+        return int(journal.db.execute("PRAGMA busy_timeout").fetchone()[0])
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            journal.put("one", 1)
+        assert waits_ms() == IMPATIENCE_MS
+        journal.checkpoint()
+        assert waits_ms() == IMPATIENCE_MS
+        assert not journal.damage
+        other.execute("ROLLBACK")
+    journal.put("one", 1)
+    assert waits_ms() == PATIENCE_MS
     journal.close()
 
 

@@ -3,8 +3,13 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -75,6 +80,27 @@ async def until(predicate: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0)
     raise AssertionError("never true")
+
+
+LOCKS = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def locked_by_another_process(path: Path) -> Iterator[int]:
+    """Somebody's shell, with a transaction that was forgotten; its pid."""
+    shell = subprocess.Popen([sys.executable, "-c", LOCKS, str(path)], stdin=PIPE, stdout=PIPE)
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == b"ready\n"
+    try:
+        yield shell.pid
+    finally:
+        shell.communicate()
 
 
 def named(house: House, name: str) -> Verdict:
@@ -696,6 +722,30 @@ async def test_a_disk_that_refuses_stops_neither_watching_nor_halting(house: Hou
     await until(lambda: house.bot.pid is None)
     house.faults.refuse = lambda write: False
     await house.finish()
+
+
+async def test_a_journal_that_cannot_be_written_is_told_when_it_lasts_and_when_it_is_over(
+    house: House,
+) -> None:
+    await tick(house)
+    house.faults.refuse = lambda write: True
+    await tick(house, 3)
+    assert told_about(house, "journal") == [], "a moment is nothing to wake people for"
+    await tick(house, 3)
+    (text,) = told_about(house, "journal")
+    assert "the journal cannot be written (disk I/O error)" in text
+    assert "a rule that fires now halts the bot" in text
+    house.faults.refuse = lambda write: False
+    await tick(house, 2)
+    assert "over after" in told_about(house, "journal")[-1]
+
+
+async def test_who_keeps_the_journal_locked_is_named(house: House) -> None:
+    await tick(house)
+    with locked_by_another_process(house.world.journal.path) as pid:
+        await tick(house, 6)
+    (text,) = told_about(house, "journal")
+    assert f"database is locked, held by pid {pid}" in text
 
 
 async def test_a_version_that_is_promoted_while_the_disk_refuses_is_watched(house: House) -> None:
