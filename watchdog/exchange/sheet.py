@@ -128,7 +128,7 @@ class Sheet:
             symbol,
             orders={key: dict(row) for key, row in body["orders"].items()},
             before=dict(body["before"]),
-            closing={side: Closing(**closing) for side, closing in body["closing"].items()},
+            closing={side: Closing(**{**closing, "refused": 0}) for side, closing in body["closing"].items()},
         )
 
 

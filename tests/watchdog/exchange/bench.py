@@ -139,11 +139,11 @@ class Bench:
         """All critical alerts."""
         return "\n".join(alert.text for alert in self.house.told.alerts if alert.severity == "critical")
 
-    def oracle(self) -> list[str]:
+    def oracle(self, most_s: float = BUDGET_S + 1) -> list[str]:
         """What must hold after any run, whatever went wrong. Sentences about what does not."""
         wrong = list(self._about_orders())
         wrong += [f"asked {self.desk.too_early()} times during a ban"] * (self.desk.too_early() > 0)
-        wrong += [f"it took {self.took_s:.0f} s"] * (self.took_s > BUDGET_S + 1)
+        wrong += [f"it took {self.took_s:.0f} s"] * (self.took_s > most_s)
         wrong += self._about_words()
         everything = repr(self.facts) + "".join(self.house.told.texts)
         wrong += [f"a secret was told: {part}" for part in (KEY, SECRET, "signature=") if part in everything]

@@ -75,7 +75,7 @@ async def test_an_exchange_that_never_answers_is_paged_as_unknown_in_time(
     scene = SCENES[name]
     async with benched(tmp_path / "house", **scene.options) as bench:
         bench.fresh(scene.stage)
-        options = {"retry_after_s": 300} if kind in {"ban", "rate_limit"} else {}
+        options: dict[str, Any] = {"retry_after_s": 300} if kind in {"ban", "rate_limit"} else {}
         bench.desk.fault("*", kind, times=None, **options)
         said = await bench.settle()
         assert bench.oracle() == []
@@ -102,16 +102,17 @@ async def test_positions_that_are_lied_away_for_ever_are_never_flat(endpoint: st
         assert "SOLUSDT: position unknown (positions: the answer makes no sense: two answers" in bench.pages
 
 
+SILENT: list[tuple[Kind, dict[str, Any]]] = [("nothing", {}), ("error", {"code": -5000, "status": 404})]
+
+
 async def test_one_of_the_sources_may_fall_silent_for_ever(tmp_path: Path) -> None:
     scene = SCENES["close"]
     async with benched(tmp_path / "house", **scene.options) as bench:
-        for number, fault in enumerate(
-            ({"kind": "nothing"}, {"kind": "error", "code": -5000, "status": 404})
-        ):
+        for kind, options in SILENT:
             bench.fresh(scene.stage)
-            bench.desk.fault("GET /fapi/v2/positionRisk", times=None, **fault)
+            bench.desk.fault("GET /fapi/v2/positionRisk", kind, times=None, **options)
             await bench.settle()
-            assert (number, bench.oracle(), bench.pages, bench.truth("SOLUSDT")) == (number, [], "", {})
+            assert (kind, bench.oracle(), bench.pages, bench.truth("SOLUSDT")) == (kind, [], "", {})
 
 
 async def test_a_clock_that_is_wrong_by_hours_is_put_right_in_the_midst_of_it(tmp_path: Path) -> None:
