@@ -84,7 +84,7 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_systemd_is_no_package() -> None:
     assert not list((TOP / "systemd").rglob("__init__.py"))
-    assert {path.suffix for path in (TOP / "systemd").iterdir()} == {".service"}
+    assert {path.suffix for path in (TOP / "systemd").iterdir()} == {".rules", ".service"}
 
 
 def test_the_distribution_holds_every_package() -> None:

@@ -97,9 +97,11 @@ class Daemon:
         await doubt.settle(self._parts.world, self._parts.incidents)
         self._start("orders")
         try:
+            # Before the open incident is carried on: from here on WatchdogSec= counts, so that a hang in the midst of
+            # it is noticed as soon as one between two ticks, and not after TimeoutStartSec=.
+            self._notify.ready("started")
             await self._carry_on()
             if not self._stopping.is_set():
-                self._notify.ready("started")
                 self._start_scheduler()
                 self._start("sentinel")
                 await self._stopping.wait()
@@ -110,16 +112,19 @@ class Daemon:
 
     async def _carry_on(self) -> None:
         """Brings an open incident to where the bot is safe, before the first tick."""
-        limits = self._parts.settings.bot
-        bound_s = (limits.stop_timeout + limits.start_timeout + limits.stays_up_for).total_seconds() + 60
         self._parts.incidents.resume()
         self._parts.orders.catch_up()
         # A flag counts once two looks found it unchanged: a HALT that lies there must be obeyed before a start.
         self._parts.orders.look()
         await asyncio.sleep(self._pace.orders_every_s)
         self._parts.orders.look()
+        signed = -float("inf")
+        if (incident := self._parts.incidents.current) is not None:
+            self._notify.status(f"going on with incident {incident.id}: {incident.reason}")
         while self._parts.incidents.busy and not self._stopping.is_set():
-            self._notify.extend_start(bound_s)
+            if time.monotonic() - signed >= self._pace.sentinel_every_s:
+                signed = time.monotonic()
+                self._notify.watchdog()
             await asyncio.sleep(0.05)
             if (error := self._parts.incidents.crashed()) is not None:
                 self._parts.watch.part_ended("procedure", error)

@@ -41,12 +41,8 @@ class SdNotify:
         return self._tell(_status(text))
 
     def watchdog(self) -> bool:
-        """A sign of life; only for a tick that was finished."""
+        """A sign of life: a tick was finished, or at the start an open incident is being carried on."""
         return self._tell("WATCHDOG=1")
-
-    def extend_start(self, seconds: float) -> bool:
-        """The start takes so much longer: an incident is being carried on before the first tick."""
-        return self._tell(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def stopping(self, status: str = "") -> bool:
         """The daemon is on its way out by itself."""
