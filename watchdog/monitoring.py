@@ -86,6 +86,11 @@ class Lookout:
             if follower is not None:
                 follower.close()
 
+    @property
+    def in_doubt(self) -> bool:
+        """Another version was named a moment ago: the next look will tell."""
+        return self._wrong_since_s is not None
+
     # -- before the rollback
 
     def errors_before(self) -> dict[str, float] | None:

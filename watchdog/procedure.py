@@ -431,7 +431,7 @@ async def _watched(run: Run, lookout: monitoring.Lookout) -> Outcome:
     begin = messages.parse_time(incident.facts["monitor_from"])
     if "errors_before" not in incident.facts:
         incident.facts["errors_before"] = await run.beside(lookout.errors_before)
-    while (rest := begin + world.settings.rollback.monitor_for - world.now()).total_seconds() > 0:
+    while True:
         other = _current_instead(run)
         if other is None and (relapse := await lookout.look()) is not None:
             other = _current_instead(
@@ -443,7 +443,10 @@ async def _watched(run: Run, lookout: monitoring.Lookout) -> Outcome:
             incident.outcome = "superseded"
             run.tell("monitor", messages.outlived(incident, other), "warning")
             return Done(f"{other} was made current meanwhile")
-        await run.wait(min(rest.total_seconds(), 1.0))
+        rest_s = (begin + world.settings.rollback.monitor_for - world.now()).total_seconds()
+        if rest_s <= 0 and not lookout.in_doubt:
+            break
+        await run.wait(min(max(rest_s, LOOK_S), 1.0))
     while not await world.bot.find():  # paused, say: it is not closed as good while nothing runs
         await run.wait(1.0)
     seen = checklist.in_short(incident.facts.get("looks", ()))
