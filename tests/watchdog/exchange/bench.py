@@ -18,6 +18,7 @@ from tests.watchdog.house import House
 from watchdog.exchange import pages
 from watchdog.exchange.access import Access
 from watchdog.exchange.client import Client
+from watchdog.exchange.line import Limits
 from watchdog.exchange.step import BUDGET_S, settle
 from watchdog.incident import Incident
 
@@ -56,6 +57,8 @@ class Bench:
     after: bool = False
     incident: Incident = field(init=False)
     began: float = 0.0
+    banned_until: datetime | None = None
+    """As the journal has it."""
 
     @property
     def desk(self) -> Desk:
@@ -70,7 +73,7 @@ class Bench:
         gate.journal.clear()
         gate.limits.too_early = 0
         self.house.told.alerts.clear()
-        self.calls, self.ends = 0, -1
+        self.calls, self.ends, self.banned_until = 0, -1, None
         stage(self.desk)
         gate.exchange._before.clear()
         world = self.house.world
@@ -89,7 +92,11 @@ class Bench:
         exchange = self.house.settings.exchange
         assert exchange is not None
         changed = exchange.model_copy(update={"base_url": self.server.base_url})
-        return Access(changed, self.house.world.clock, make=make)
+        clock = self.house.world.clock
+        return Access(changed, clock, Limits(clock, self.banned_until, self._banned), make=make)
+
+    def _banned(self, until: datetime) -> None:
+        self.banned_until = until
 
     async def settle(self) -> str:
         """The step, once."""
