@@ -106,11 +106,12 @@ def distribution(span: Span) -> Distribution:
     )
 
 
-def table(before: Span, after: Span) -> list[str]:
-    """The lines of a Markdown table."""
+def table(before: Span, after: Span, heads: tuple[str, str] | None = None) -> list[str]:
+    """The lines of a Markdown table. `heads`: of its two columns."""
+    left_head, right_head = heads or (f"before ({before.version})", f"since ({after.version})")
     left, right = _column(before), _column(after)
     rows = [f"| {name} | {left[name]} | {right[name]} |" for name in left]
-    return [f"| | before ({before.version}) | since ({after.version}) |", "|---|---|---|", *rows]
+    return [f"| | {left_head} | {right_head} |", "|---|---|---|", *rows]
 
 
 def _column(span: Span) -> dict[str, str]:
