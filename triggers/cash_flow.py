@@ -76,6 +76,9 @@ class Suspect(msgspec.Struct, forbid_unknown_fields=True):
     since: Moment
     before: float
     after: float
+    peak: float = 0.0
+    start_peak: float = 0.0
+    """What the flow left of the two peaks; 0: not told yet."""
 
 
 class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
@@ -213,7 +216,7 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
         self.doubt, self.suspects = None, []
         return Flow(1 / doubt.factor, "explained", equity)
 
-    def transferred(self, at: datetime, net: float) -> Flow | None:
+    def transferred(self, at: datetime, net: float) -> tuple[Suspect, Flow] | None:
         """The history's word on the suspicion of that moment: None when it confirms it, or there is none any more.
 
         The peak was scaled by after / before; it should have been by (before + net) / before.
@@ -228,4 +231,4 @@ class CashFlows(msgspec.Struct, forbid_unknown_fields=True):
             return None
         if self.doubt is not None:
             self.doubt.factor *= factor
-        return Flow(factor, "denied", left)
+        return found, Flow(factor, "denied", left)

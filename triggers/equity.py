@@ -86,8 +86,13 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
 
     def transferred(self, record: Transferred) -> None:
         """What a transfer history says of a suspected withdrawal."""
-        flow = self.flows.transferred(record.at, record.net) if is_amount(record.net) else None
-        self._take_out(flow, flow.before / flow.factor if flow is not None else 0.0)
+        denied = self.flows.transferred(record.at, record.net) if is_amount(record.net) else None
+        if denied is None:
+            return
+        suspect, flow = denied
+        self.peak = max(self.peak, suspect.peak * flow.factor)
+        self.start_peak = max(self.start_peak, suspect.start_peak * flow.factor)
+        self._tell(flow, suspect.after)
 
     def _exit(self, at: datetime, pnl: float, *, entered: bool) -> None:
         live = self.following.live
@@ -135,6 +140,13 @@ class EquityCurve(msgspec.Struct, forbid_unknown_fields=True):
         self.adjusted = True
         self.peak *= flow.factor
         self.start_peak *= flow.factor
+        for suspect in self.flows.suspects:
+            suspect.peak, suspect.start_peak = suspect.peak * flow.factor, suspect.start_peak * flow.factor
+        if flow.kind == "withdrawal" and self.flows.suspects and self.flows.suspects[-1].peak == 0.0:
+            self.flows.suspects[-1].peak, self.flows.suspects[-1].start_peak = self.peak, self.start_peak
+        self._tell(flow, equity)
+
+    def _tell(self, flow: Flow, equity: float) -> None:
         if flow.kind == "explained" and self.untold and self.untold[-1][0] != "denied":
             self.untold.pop()  # nobody has heard of it yet
         else:
