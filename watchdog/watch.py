@@ -4,6 +4,7 @@ Long, because it holds all that a tick does, in its order.
 """
 
 import logging
+import re
 import sqlite3
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -298,7 +299,7 @@ class Watch:
             if not self._world.halted:
                 return  # told with the incident
             self._world.teller.tell(
-                "brought-back",
+                f"brought-back by {re.sub('[0-9]', '', starter)}",  # another one than before is news at once
                 f"somebody started the halted bot (pid {found.pid}, {found.command}; started by {starter}); "
                 f"{messages.stopped(stopped)}\n"
                 f"To let it run: `model-watchdog resume --reason ...`",

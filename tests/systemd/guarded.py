@@ -118,9 +118,8 @@ class Guarded:
 
     def cli(self, *arguments: str) -> str:
         """A command that root types."""
-        done = self.machine.run(
-            BINARY, *arguments, "--config", CONFIG, check=False, environ={"COLUMNS": "200"}
-        )
+        environ = {"COLUMNS": "200", "TELEGRAM_BOT_TOKEN": TOKEN}
+        done = self.machine.run(BINARY, *arguments, "--config", CONFIG, check=False, environ=environ)
         return done.stdout + done.stderr
 
     # -- what is

@@ -556,6 +556,12 @@ async def test_a_halted_bot_is_never_started_and_is_stopped_when_somebody_starts
         "somebody started the halted bot (pid 4712, python main.py; started by systemd unit bot.timer, which triggers "
         "it); Bot stopped with SIGTERM"
     )
+    for starter in ("cron (pid 812)", "cron (pid 813)", "systemd unit bot.timer, which triggers it"):
+        found = house.bot.begin(by_hand=True)
+        house.bot.processes = [replace(found, started_by=starter)]
+        await tick(house)
+    kinds = [alert.kind for alert in house.told.alerts if "started the halted bot" in alert.text]
+    assert kinds[0] == kinds[3] != kinds[1] == kinds[2]  # those of one kind are told together
 
 
 async def test_a_halted_bot_that_its_owner_starts_again_and_again_is_stopped_though_no_look_finds_it_up(
