@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import config
+from notifier import Redactor
 from watchdog.caller import load_without_secrets
 from watchdog.diagnostics import predictions
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"[ERROR] {error}", file=sys.stderr)
         return 2
     answer = predictions(settings, options.last_hour, datetime.now(UTC))
-    print("\n".join(answer.lines))
+    print(Redactor(settings.secrets())("\n".join(answer.lines)))  # lines of a log may hold anything
     return 0 if answer.good else 1
 
 

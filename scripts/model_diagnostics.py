@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import config
+from notifier import Redactor
 from registry import RegistryError
 from watchdog.caller import load_without_secrets
 from watchdog.diagnostics import version
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         answer = version(settings, registry, wanted, datetime.now(UTC))
     except RegistryError as error:
         return _fail(str(error), 1)
-    print("\n".join(answer.lines))
+    print(Redactor(settings.secrets())("\n".join(answer.lines)))  # lines of a log may hold anything
     return 0 if answer.good else 1
 
 

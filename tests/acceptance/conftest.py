@@ -12,7 +12,7 @@ from tests.fakes.telegram import TelegramServer
 
 MakeHouse = Callable[..., House]
 
-EVERYWHERE = frozenset({"test_causes", "test_kill", "test_orders"})
+EVERYWHERE = frozenset({"test_after_restart", "test_causes", "test_kill", "test_orders"})
 """What every run of the tests holds the daemon to; the other files take minutes and run where CI=true."""
 
 
