@@ -118,7 +118,7 @@ class CoarseDisk(RuleBasedStateMachine):
 
 TestCoarseDisk = CoarseDisk.TestCase
 TestCoarseDisk.settings = settings(
-    max_examples=800 if os.environ.get("CI") or os.environ.get("MODEL_WATCHDOG_THOROUGH") else 150,
+    max_examples=800 if os.environ.get("CI") or os.environ.get("MODEL_WATCHDOG_THOROUGH") else 80,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -228,7 +228,7 @@ class RealFiles(RuleBasedStateMachine):
 
 TestRealFiles = RealFiles.TestCase
 TestRealFiles.settings = settings(
-    max_examples=300 if os.environ.get("CI") or os.environ.get("MODEL_WATCHDOG_THOROUGH") else 30,
+    max_examples=300 if os.environ.get("CI") or os.environ.get("MODEL_WATCHDOG_THOROUGH") else 15,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
