@@ -7,36 +7,27 @@ Many alerts of one kind become one with a count; `coalesce` has the rules.
 """
 
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from .alert import Alert, Pending, Severity, Told
 from .coalesce import FIELDS, absorb, insert, release_due
-from .damage import is_locked, means_damage
 from .errors import NotifyError
-from .schema import prepare
+from .outbox_file import BUSY_TIMEOUT_S, OutboxFile
 from .text import clean
 
-BUSY_TIMEOUT_S, IMPATIENT_S = 1.0, 0.02
-WAL_LIMIT_BYTES = 4 * 1024 * 1024
 
-
-class Outbox:
+class Outbox(OutboxFile):
     """The outbox in the SQLite file `db_path`, which other connections may use for tables of their own.
 
     quiet_for: how long after an alert more of its kind are held back.
     redact: takes secrets out of a text before it is written.
-    busy_timeout_s: how long to wait for another connection to end its transaction. After a wait in vain the next
-        ones are short, so that a program which keeps the file locked does not hold up the caller at each alert.
+    busy_timeout_s, damage: as for `OutboxFile`.
 
     Every method may raise NotifyError, for a disk that fails or a file that is no database. `now` is always
     an aware datetime. May be used from several threads.
-
-    damage: what was said when something in the file made no sense; "" while all is well.
     """
 
     def __init__(
@@ -47,53 +38,17 @@ class Outbox:
         redact: Callable[[str], str] = str,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> None:
-        self._path = str(db_path)
         self._quiet_s = quiet_for.total_seconds()
         self._redact = redact
-        self._busy_timeout_s = busy_timeout_s
-        self._patient = True
-        self._lock = threading.RLock()
         self._channels: tuple[str, ...] | None = None
-        self.damage = ""
-        self._open()
-
-    def _open(self) -> None:
-        with self._reported():
-            self._db = sqlite3.connect(
-                self._path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
-            )
-        try:
-            with self._reported():
-                for pragma in (
-                    "journal_mode = WAL",
-                    "synchronous = FULL",
-                    "foreign_keys = ON",
-                    f"journal_size_limit = {WAL_LIMIT_BYTES}",
-                ):
-                    self._db.execute(f"PRAGMA {pragma}")
-            with self._transaction():
-                prepare(self._db, self._path)
-        except NotifyError:
-            self._db.close()
-            raise
+        super().__init__(str(db_path), busy_timeout_s)
 
     def reopen(self) -> None:
         """Go on with the file that is at the path now, for the same channels."""
         with self._lock:
-            self._db.close()
-            self._open()
-            self.damage = ""
+            super().reopen()
             if self._channels is not None:
                 self.use_channels(self._channels)
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """No other thread writes meanwhile."""
-        with self._lock:
-            yield
-
-    def close(self) -> None:
-        self._db.close()
 
     def use_channels(self, names: Sequence[str]) -> None:
         """Address alerts to these channels from now on, and those that nobody was named for yet.
@@ -262,46 +217,6 @@ class Outbox:
         states = {channel: state for channel, state, _ in rows}
         errors = {channel: error for channel, _, error in rows if error}
         return Told(number, kind, severity, text, count, _moment(first_at), _moment(last_at), states, errors)
-
-    def _one(self, query: str, *values: Any) -> Any:
-        with self._lock, self._reported():
-            return self._db.execute(query, values).fetchone()[0]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, short and without an await; the inner one of two is part of the outer."""
-        with self._lock, self._reported():
-            if self._db.in_transaction:
-                yield self._db
-                return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-            self._be_patient(True)
-
-    def _be_patient(self, patient: bool) -> None:
-        if patient != self._patient:
-            self._patient = patient
-            wait_s = self._busy_timeout_s if patient else min(IMPATIENT_S, self._busy_timeout_s)
-            self._db.execute(f"PRAGMA busy_timeout = {wait_s * 1000:.0f}")
-
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            if is_locked(error):
-                self._be_patient(False)
-            if means_damage(error):
-                self.damage = self.damage or str(error)
-            raise NotifyError(
-                f"{self._path}: the outbox cannot be used: {error}; check the disk and the file's permissions"
-            ) from error
 
 
 def _remember(db: sqlite3.Connection, key: str, at: float) -> bool:

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from watchdog.incident import Incident, Order, Plan
-from watchdog.journal_file import SCHEMA, JournalError, JournalFile, NoJournalError
+from watchdog.journal_file import JournalFile
+from watchdog.journal_schema import SCHEMA, JournalError, NoJournalError
 
 __all__ = ["SCHEMA", "Journal", "JournalError", "NoJournalError", "OrderRow", "StepRow"]
 

@@ -15,21 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from notifier import is_locked, means_damage
+from watchdog.journal_schema import SCHEMA, TABLES, JournalError, NoJournalError
 from watchdog.plain import plain
 
-SCHEMA = 1
-TABLES = """
-CREATE TABLE IF NOT EXISTS incidents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, opened_at TEXT NOT NULL, closed_at TEXT, automatic INTEGER NOT NULL,
-    body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS steps (
-    id INTEGER PRIMARY KEY, incident INTEGER NOT NULL REFERENCES incidents(id), attempt INTEGER NOT NULL,
-    step TEXT NOT NULL, began_at TEXT NOT NULL, ended_at TEXT, result TEXT, detail TEXT);
-CREATE TABLE IF NOT EXISTS orders (
-    id INTEGER PRIMARY KEY, ident TEXT UNIQUE, at TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL,
-    why TEXT NOT NULL, wanted TEXT, answer TEXT);
-CREATE TABLE IF NOT EXISTS named (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
 REMEMBERED_INCIDENTS = 50
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 """To which the -wal file is cut back after it had to grow; SQLite writes about as much between two checkpoints."""
@@ -41,14 +29,6 @@ FREED_PAGES = 200
 
 Key = tuple[str, Any]
 """A table, and a row's key in it."""
-
-
-class JournalError(Exception):
-    """The journal cannot be opened; the message names the file and the remedy."""
-
-
-class NoJournalError(JournalError):
-    """There is none yet: the watchdog has never run with this state folder, or is making it at this moment."""
 
 
 class JournalFile:
@@ -70,7 +50,6 @@ class JournalFile:
         self.damage = ""
         self.is_new = False
         """There was no journal before."""
-        self._patient = True
         self.identity = (0, 0)
         """Device and inode of the file that was opened."""
         self._open()
@@ -87,6 +66,7 @@ class JournalFile:
         except sqlite3.Error as error:
             raise self._cannot_be_opened(error) from error
         self._db.row_factory = sqlite3.Row
+        self._patient = True
         try:
             if self._read_only:
                 self._db.execute("PRAGMA query_only=1")

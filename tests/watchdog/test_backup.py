@@ -155,7 +155,7 @@ def test_a_copy_under_writes_is_one_moment(yard: Yard, tmp_path: Path) -> None:
     path = journal_path(yard.settings)
     with writing(path) as count:
         seen = 0
-        for number in range(8):
+        for number in range(4):
             deadline = time.monotonic() + 20
             while count[0] <= seen + 1 and time.monotonic() < deadline:
                 time.sleep(0.001)
@@ -166,7 +166,7 @@ def test_a_copy_under_writes_is_one_moment(yard: Yard, tmp_path: Path) -> None:
                 seen = copy.get("one")
                 incidents = copy.incidents(100_000)
                 assert len(incidents) == seen + 1
-                assert all(copy.steps(incident) for incident in incidents[:5])
+                assert all(copy.steps(incident) for incident in incidents[:-1][:5])
             with closing(sqlite3.connect(place / "watchdog.db")) as outbox:
                 alerts, keys = (
                     outbox.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
