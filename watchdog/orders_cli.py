@@ -35,7 +35,7 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
         return say(out, refusal, "red", 1)
     plan = (
         f"stop the bot ({settings.bot.name}, SIGTERM, then SIGKILL after {messages.span(settings.bot.stop_timeout)})",
-        "say that open orders and positions on the exchange were not looked at",
+        _account(settings),
         f"switch the registry from {current} to {target}, whose files verify; {current} is quarantined",
         f"start the bot and read in its log, within {messages.span(settings.bot.start_timeout)}, "
         f"that it loaded {target}",
@@ -46,6 +46,15 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
     if settings.mode == "observe":
         say(out, f"but mode is observe in {settings.path}: it would be refused", "yellow")
     return say(out, "dry run: nothing was done", "dim")
+
+
+def _account(settings: Settings) -> str:
+    """What becomes of orders and positions."""
+    account = settings.exchange
+    if account is None:
+        return "say that open orders and positions on the exchange were not looked at"
+    doing = f"{account.open_orders} open orders and {account.positions} positions of {', '.join(account.symbols)}"
+    return f"{doing} on the exchange, and read them back (see `model-watchdog positions`)"
 
 
 def order(settings: Settings, what: What, who: str, reason: str, to: str | None, out: Console) -> int:

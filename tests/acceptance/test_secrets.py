@@ -4,13 +4,16 @@ The libraries log at DEBUG, Telegram's answers quote the token, and the bot and 
 """
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.acceptance.conftest import MakeHouse
 from tests.acceptance.hostile import HostileBot, Trades, make_hostile
 from tests.acceptance.house import House
+from tests.fakes.binance import BinanceServer
 from tests.fakes.telegram import TOKEN, TelegramServer
 
 KEY = "binance-api-key-7Zx3/+=q"
@@ -18,7 +21,17 @@ SECRET = 'bina"nce-secret\\9Kd&%'
 HALF = TOKEN.partition(":")[2]
 
 
-def secret_house(make_house: MakeHouse, bot: HostileBot, telegram: TelegramServer) -> House:
+@pytest.fixture
+def exchange() -> Iterator[BinanceServer]:
+    """Refuses the key, and answers with pages now and then."""
+    with BinanceServer(key=KEY, secret=SECRET) as server:
+        server.desk.fault("*", "html", times=None, probability=0.3)
+        yield server
+
+
+def secret_house(
+    make_house: MakeHouse, bot: HostileBot, telegram: TelegramServer, exchange: BinanceServer
+) -> House:
     house = make_house(
         bot,
         telegram,
@@ -27,6 +40,7 @@ def secret_house(make_house: MakeHouse, bot: HostileBot, telegram: TelegramServe
             "api_key": "${HOUSE_KEY}",
             "api_secret": "${HOUSE_SECRET}",
             "symbols": ["SOLUSDT"],
+            "base_url": exchange.base_url,
         },
     )
     house.environ |= {"HOUSE_KEY": KEY, "HOUSE_SECRET": SECRET, "MODEL_WATCHDOG_LOG": "DEBUG"}
@@ -34,14 +48,14 @@ def secret_house(make_house: MakeHouse, bot: HostileBot, telegram: TelegramServe
 
 
 def test_no_secret_is_written_or_shown(
-    tmp_path: Path, make_house: MakeHouse, telegram: TelegramServer
+    tmp_path: Path, make_house: MakeHouse, telegram: TelegramServer, exchange: BinanceServer
 ) -> None:
     bot = make_hostile(tmp_path / "bot", unloadable=["v2.1.0"])
     telegram.fail_next("bad_gateway", times=2)
     telegram.fail_next("unauthorized")
     trades = Trades(bot.trade_log)
     trades.raw(f"a garbled line with {KEY} and {TOKEN} in it\n".encode())
-    house = secret_house(make_house, bot, telegram)
+    house = secret_house(make_house, bot, telegram, exchange)
     bot.habits(on_error={}, says={"v2.1.0": [f"signing with {KEY}"]})
     with bot.log.open("a") as log:
         log.write(
@@ -61,6 +75,7 @@ def test_no_secret_is_written_or_shown(
     said = house.cli_all(
         ["status"], ["status", "--json"], ["check"], ["incidents"], ["incidents", "1"], ["incidents", "1", "--json"],
         ["incidents", "--json"], ["rollback", "--dry-run"],
+        ["positions"], ["positions", "--json"],
     )  # fmt: skip
     shown += [text for _, text in said]
     assert house.stop() == 0

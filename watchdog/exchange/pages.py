@@ -26,7 +26,7 @@ def page_open(number: int, lines: list[str]) -> str:
     """Something should be gone and is not."""
     return "\n".join(
         [
-            f"orders or positions that should be gone are still open (incident {number})",
+            f"orders are still open, or positions still held, that should be gone (incident {number})",
             *lines,
             "The incident goes on meanwhile.",
             "Asked of you: cancel or close them on the exchange by hand.",
