@@ -69,8 +69,8 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         depth = len(Path(top).relative_to(folder).parts)
         dirs[:] = [d for d in dirs if d not in SKIPPED and depth < DEEPEST and d.isprintable()]
-        # YAML is UTF-8: a name that is not could not be written down.
-        yield from (Path(top, name) for name in names if name.isprintable())
+        # YAML is UTF-8: a name that is not could not be written down. A pipe would be waited for, for ever.
+        yield from (path for name in names if name.isprintable() and (path := Path(top, name)).is_file())
 
 
 def _look_at_registry(found: Found, folder: Path, files: Iterable[Path]) -> None:
@@ -143,7 +143,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict) and record.get("type") in RECORD_TYPES:
             yield record
@@ -159,9 +159,12 @@ def _equities(path: Path) -> Iterator[float]:
 def _look_at_compose(found: Found, folder: Path, files: Iterable[Path]) -> None:
     for path in (p for p in files if p.name in COMPOSE):
         try:
-            services = yaml.safe_load(path.read_text(encoding="utf-8"))["services"]
+            # The base loader: it merges no keys, which a few lines could make to fill the memory.
+            services = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)["services"]
             service = "bot" if "bot" in services else next(iter(services))
             environment = dict(services)[service].get("environment") or {}
+            if not re.fullmatch(r"[\w.-]+", service, re.ASCII):
+                raise ValueError("a name that compose itself refuses")
         except (
             OSError,
             ValueError,
@@ -175,11 +178,12 @@ def _look_at_compose(found: Found, folder: Path, files: Iterable[Path]) -> None:
             found.notes.append(f"{path} could not be understood")
             continue
         found.compose = (str(path.relative_to(folder)), str(service))
-        pairs = environment.items() if isinstance(environment, dict) else _pairs(map(str, environment))
+        listed = (entry for entry in environment if isinstance(entry, str))
+        pairs = environment.items() if isinstance(environment, dict) else _pairs(listed)
         _take_time_zone(found, dict(pairs).get("TZ"))
         found.notes.append(
-            f"{path}: the bot seems to be service `{service}` of docker compose; this version controls plain processes "
-            f"only: stop the service before the watchdog is armed, both would start a bot"
+            f"{path}: the bot seems to be service `{service}` of docker compose; if it is run so, write control: "
+            f"compose and its section: else the watchdog would start a second bot beside the service"
         )
         return
 
@@ -203,8 +207,8 @@ def _look_at_unit(found: Found, files: Iterable[Path]) -> None:
         else:
             found.command = command
         found.notes.append(
-            f"{path}: if systemd runs the bot with this unit, disable the unit before the watchdog is armed: both "
-            f"would start it"
+            f"{path}: if systemd runs the bot with this unit, write control: systemd and its section: else both would "
+            f"start it"
         )
         return
 

@@ -74,8 +74,6 @@ def load(file: Path | None, *, secrets: bool = True) -> Settings:
             f"{error}\nA watchdog that runs keeps its old configuration; to stop the bot now: touch control/HALT",
             2,
         )
-    if settings.bot.control == "compose":
-        fail(f"{path}: bot.control: compose is not in this version yet; process and systemd are", 2)
     if unset:
         say(err, f"{', '.join(unset)}: not set in this shell; this command does without", "dim")
     if (user := become_owner(settings.state_dir)) is not None:

@@ -72,8 +72,9 @@ bot:
   process:
     command: [{command}]{guessed["command"]}
     directory: .
-  # compose: {{file: {compose[0]}, service: {compose[1]}}}   # not in this version yet
-  # systemd: {{unit: {found.unit or "trading-bot.service"}}}   # not in this version yet
+  # In place of `process`, with control: compose or control: systemd:
+  # compose: {{file: {compose[0]}, service: {compose[1]}}}
+  # systemd: {{unit: {found.unit or "trading-bot.service"}}}
   log: {_quoted(found.log or "logs/trading_bot.log")}{guessed["log"]}
   timezone: {found.timezone or "UTC"}      # of timestamps without an offset, in both logs and in the registry
   stop_timeout: 30s  # SIGTERM, and after this SIGKILL, to the whole process tree

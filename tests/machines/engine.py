@@ -29,7 +29,7 @@ TRIES = 3
 """A dockerd whose forerunner was killed sometimes gives up waiting for its own containerd."""
 
 IMAGE = "bot:1"
-_MERGED = ("bin", "lib", "lib64", "sbin")
+_MERGED = ("bin", "lib", "lib64")
 
 
 class EngineError(Exception):
@@ -156,7 +156,7 @@ class Engine:
         """Makes the image."""
         tar = BytesIO()
         with tarfile.open(fileobj=tar, mode="w") as archive:
-            for name in ("usr", "app", "tmp", "etc", "proc", "sys", "dev"):
+            for name in ("usr", "sbin", "app", "tmp", "etc", "proc", "sys", "dev"):
                 folder = tarfile.TarInfo(name)
                 folder.type, folder.mode = tarfile.DIRTYPE, 0o755
                 archive.addfile(folder)

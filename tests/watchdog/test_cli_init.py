@@ -76,7 +76,7 @@ def test_a_compose_file_is_noted_and_gives_the_time_zone(tmp_path: Path) -> None
     assert settings.bot.timezone == "Europe/Berlin"
     said = init(tmp_path, "--force").output
     assert "service `bot`" in said
-    assert "stop the service" in said
+    assert "write control: compose" in said
     assert "compose: {file: docker-compose.yml, service: bot}" in (tmp_path / "watchdog.yaml").read_text()
 
 
@@ -89,6 +89,28 @@ def test_a_compose_file_that_makes_no_sense_is_noted(tmp_path: Path, text: str) 
     assert f"{tmp_path / 'compose.yaml'} could not be understood" in init(tmp_path, "--force").output
 
 
+def test_what_would_never_end_is_not_waited_for(tmp_path: Path) -> None:
+    """Pipes in place of files, keys that merge into more than any memory holds, and nesting without end."""
+    for name in ("trades.jsonl", "trading_bot.log", "bot.service", "docker-compose.yml"):
+        os.mkfifo(tmp_path / name)
+    laughs = "".join(f"{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 60))
+    (tmp_path / "compose.yaml").write_text(
+        f"0: &a0 {{x: 1}}\n{laughs}services: {{bot: {{environment: *a59}}}}\n"
+    )
+    (tmp_path / "equity.jsonl").write_text("[" * 100_000 + '\n{"type": "equity", "equity": 1234.5}\n')
+    assert init(tmp_path).exit_code == 0
+    text = (tmp_path / "watchdog.yaml").read_text()
+    assert "initial_equity: 1234.5" in text
+    assert "compose.yaml, service: bot" in text
+
+
+def test_a_service_whose_name_would_write_settings_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text('services: {"bot}\\nmode: act\\n#": {image: x}}\n')
+    said = init(tmp_path).output
+    assert f"{tmp_path / 'compose.yaml'} could not be understood" in said
+    assert written(tmp_path).mode == "observe"
+
+
 def test_a_unit_gives_the_command_and_the_time_zone(tmp_path: Path) -> None:
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy" / "trading-bot.service").write_text(UNIT)
@@ -96,7 +118,7 @@ def test_a_unit_gives_the_command_and_the_time_zone(tmp_path: Path) -> None:
     assert settings.bot.process is not None
     assert settings.bot.process.command == ["/srv/bot/.venv/bin/python", "main.py", "--symbol", "SOL USDT"]
     assert settings.bot.timezone == "Asia/Tokyo"
-    assert "disable the unit" in init(tmp_path, "--force").output
+    assert "write control: systemd" in init(tmp_path, "--force").output
     assert "trading-bot.service" in (tmp_path / "watchdog.yaml").read_text()
 
 

@@ -89,16 +89,6 @@ def test_a_wrong_configuration_is_2_and_every_mistake_is_named(yard: Yard, comma
     assert f"{yard.path}:2:1: no_such_key" in said.err
 
 
-def test_a_control_that_comes_later_is_refused_by_name(yard: Yard) -> None:
-    service = {"control": "compose", "process": None, "compose": {"file": "c.yml", "service": "bot"}}
-    yard.configure(bot=service)
-    text = yard.path.read_text().replace("  process: null\n", "")
-    yard.path.write_text(text)
-    said = yard.cli("check")
-    assert said.code == 2
-    assert "compose is not in this version yet" in said.err
-
-
 def test_without_a_configuration_both_places_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
