@@ -64,13 +64,25 @@ class Clock:
         Around a step it is not known which clock a timestamp was taken from: one that lies within `LIVE` of
         now under an earlier offset, and not under the present one, was taken before the step.
         """
-        mapped = at - self.offset
+        mapped = _before(at, self.offset)
         if len(self._offsets) == 1:
             return mapped
         now = self.now()
         if abs(mapped - now) <= LIVE:
             return mapped
         return next(
-            (at - offset for offset in reversed(self._offsets) if abs(at - offset - now) <= LIVE),
+            (
+                _before(at, offset)
+                for offset in reversed(self._offsets)
+                if abs(_before(at, offset) - now) <= LIVE
+            ),
             mapped,
         )
+
+
+def _before(at: datetime, delta: timedelta) -> datetime:
+    """`at` - `delta`; where no calendar has that, `at` itself, which is as impossible."""
+    try:
+        return at - delta
+    except OverflowError:
+        return at

@@ -36,6 +36,7 @@ from watchdog.bots.base import BotControl, BotError, Running
 from watchdog.clock import LIVE, Clock
 from watchdog.follow import Follower
 from watchdog.journal import Journal
+from watchdog.log_files import read_tail
 from watchdog.messages import span
 from watchdog.model_files import ModelFiles
 from watchdog.place import Place
@@ -48,6 +49,9 @@ KEPT_LOG_LINES = 80
 TAIL_BYTES = 64 * 1024
 QUARTER = timedelta(minutes=15)
 """Time zones differ by quarters of an hour."""
+
+FARTHEST = timedelta(hours=27)
+"""From the first to the last of all time zones; what is further ahead is no time zone."""
 
 SENTINEL = b"2000-01-01 00:00:00,000 - end - INFO - end"
 """A header makes the message before it complete."""
@@ -376,13 +380,11 @@ class Collector:
         path = self._settings.bot.log
         try:
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-                last = BotLogParser(self._tz).feed([*file.read().splitlines(), SENTINEL])
-        except OSError:
+            last = BotLogParser(self._tz).feed([*read_tail(path, TAIL_BYTES).splitlines(), SENTINEL])
+        except (OSError, OverflowError, ValueError):  # the last two: an mtime of the year 10,000
             return timedelta(0)
         ahead = last[-1].at - written if last else timedelta(0)
-        quarters = round(ahead / QUARTER) * QUARTER
+        quarters = round(ahead / QUARTER) * QUARTER if ahead < FARTHEST else timedelta(0)
         self._trouble(
             "bot-log-zone",
             f"{path}: its lines are {span(quarters)} ahead of the clock; taken for another time zone and put right. "

@@ -45,6 +45,13 @@ def open_regular(path: Path) -> int:
     return fd
 
 
+def read_tail(path: Path, most: int) -> bytes:
+    """The last `most` bytes of the regular file at `path`."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+        return file.read(most)
+
+
 def reason(error: OSError, path: Path) -> str:
     """One sentence for a person: what is the matter with the file at `path`."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):

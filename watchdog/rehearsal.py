@@ -22,6 +22,7 @@ from watchdog.bot_log import BotLogParser
 from watchdog.dry_proof import Proof, judge
 from watchdog.dry_run import Ran, Wait
 from watchdog.follow import Follower, end_of
+from watchdog.log_files import read_tail
 from watchdog.place import Place
 from watchdog.proof import Names
 from watchdog.rules import load_error_rule
@@ -155,9 +156,8 @@ async def _run_in(made: Scratch, world: World, target: str, wait: Wait) -> tuple
 
 def _tail(path: Path) -> tuple[str, ...]:
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - dry_run.KEPT_BYTES))
-            return tuple(file.read().decode("utf-8", "replace").splitlines()[-dry_run.KEPT_LINES :])
+        text = read_tail(path, dry_run.KEPT_BYTES).decode("utf-8", "replace")
+        return tuple(text.splitlines()[-dry_run.KEPT_LINES :])
     except OSError:
         return ()
 

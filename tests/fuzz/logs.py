@@ -133,7 +133,7 @@ def _judge(messages: Sequence[LogLine]) -> None:
     assert is_harmless(why, "\t")
 
 
-_TRADES = b"""\
+TRADES = b"""\
 {"type": "entry", "timestamp": "2026-03-01T10:00:00.123456", "direction": 1, "entry_price": 150.2, "size": 1.3}
 {"type": "exit", "timestamp": "2026-03-01T10:35:00.5", "exit_price": 149.1, "size": 1.3, "pnl": -1.43, "pnl_pct": -0.73}
 {"type": "equity", "timestamp": "2026-03-01T10:35:01", "equity": 1998.57, "pnl": -1.43}
@@ -142,7 +142,7 @@ _TRADES = b"""\
 {"type": "exit", "timestamp": "2026-10-25T02:30:00", "pnl": NaN, "size": Infinity}
 {"type": "equity", "timestamp": "2026-03-02T12:00:00", "equity": 1500.0}
 """
-_TRADE_WORDS = (
+TRADE_WORDS = (
     b'{"type": "exit", "timestamp": "2026-03-01T12:00:00", "pnl": ', b'"pnl": ', b'"equity": ', b'"size": ',
     b'"symbol": ', b'"model_version": ', b'"timestamp": ', b'"type": ', b"NaN", b"-Infinity", b"1e308",
     b"-1e308", b"1e999", b"9" * 400, b"-0.0", b"1e-320", b"null", b"true", b"[", b"{", b'"', b'"\\ud800"',
@@ -151,7 +151,7 @@ _TRADE_WORDS = (
     b"2026-03-29T02:30:00", b"24:00:00",
 )  # fmt: skip
 
-_BOT_LOG = b"""\
+BOT_LOG = b"""\
 2026-03-01 09:59:58,101 - models.ensemble - INFO - Loading ensemble model from ./models_saved/ensemble_v2.0.0.pkl
 2026-03-01 09:59:58,350 - models.ensemble - INFO - Ensemble model loaded successfully
 2026-03-01 09:59:58,351 - rl.rl_agent - ERROR - Error loading RL agent: bad magic number. Using dummy agent.
@@ -164,12 +164,12 @@ KeyError: 118
 2026-03-01 10:00:01 - root - Level 35 - checksum mismatch for model.pkl, falling back to untrained model
 """
 _LINES = (
-    *(line.partition(b" - ")[2].split(b" - ", 2)[-1] for line in _BOT_LOG.splitlines() if b" - " in line),
+    *(line.partition(b" - ")[2].split(b" - ", 2)[-1] for line in BOT_LOG.splitlines() if b" - " in line),
     b"No such file or directory: './models_saved/ensemble_model.pkl'",
     b"Initializing dummy model for testing",
     b"v2.0.0 is loaded, no dummy model; falling back on a random RL agent would be retried",
 )
-_LOG_WORDS = (
+LOG_WORDS = (
     b"2026-03-01 10:00:00,000 - a.b - ERROR - ", b" - INFO - ", b" - WARNING - ", b"load", b"loading ",
     b"loaded ", b"model ", b"RL agent ", b"ensemble", b"model.pkl", b"models_saved/ensemble_v2.0.0.pkl",
     b"v2.0.0", b"2_1_0", b"Error loading ", b"could not be ", b"failed to ", b"cannot ", b"not found",
@@ -180,7 +180,7 @@ _LOG_WORDS = (
 )  # fmt: skip
 
 LOGS = (
-    Target("trade_log", trade_log, (_TRADES, *_TRADES.splitlines()), _TRADE_WORDS),
-    Target("bot_log", bot_log, (_BOT_LOG, *_BOT_LOG.splitlines()), _LOG_WORDS),
-    Target("load_line", load_line, _LINES, _LOG_WORDS),
+    Target("trade_log", trade_log, (TRADES, *TRADES.splitlines()), TRADE_WORDS),
+    Target("bot_log", bot_log, (BOT_LOG, *BOT_LOG.splitlines()), LOG_WORDS),
+    Target("load_line", load_line, _LINES, LOG_WORDS),
 )

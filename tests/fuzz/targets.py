@@ -1,5 +1,6 @@
 """The list of all targets, by name."""
 
+from tests.fuzz.collecting import COLLECTING
 from tests.fuzz.configuration import CONFIGURATIONS
 from tests.fuzz.files import FILES
 from tests.fuzz.flags import FLAGS
@@ -11,7 +12,7 @@ from tests.fuzz.times import TIMES
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for target in (*LOGS, *FILES, *REGISTRIES, *FLAGS, *CONFIGURATIONS, *TELEGRAMS, *TIMES)
+    for target in (*LOGS, *FILES, *COLLECTING, *REGISTRIES, *FLAGS, *CONFIGURATIONS, *TELEGRAMS, *TIMES)
 }
 
 

@@ -116,6 +116,20 @@ def test_a_clock_that_is_stepped_for_ever_keeps_few_offsets(machine: ManualClock
     assert clock.steady(machine.wall) == clock.now()
 
 
+@pytest.mark.parametrize(
+    "at", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
+)
+@pytest.mark.parametrize("step_s", [86400, -86400])
+def test_a_time_at_the_end_of_the_calendar_is_no_error(
+    machine: ManualClock, at: datetime, step_s: int
+) -> None:
+    """A line of a log may say any time there is."""
+    clock = machine.clock()
+    machine.step(step_s)
+    clock.now()
+    assert abs(clock.steady(at).year - at.year) <= 1
+
+
 @given(st.lists(st.tuples(st.floats(0, 3600), st.floats(-1e6, 1e6)), max_size=20))
 def test_steady_time_never_goes_back_and_never_jumps(changes: list[tuple[float, float]]) -> None:
     machine = ManualClock()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -335,6 +336,36 @@ async def test_lines_of_a_process_come_after_its_start(house: House) -> None:
     seen = await collect(house)
     order = [type(record).__name__ for record in seen if isinstance(record, BotStarted | LogLine)]
     assert order == ["BotStarted", "LogLine", "LogLine", "LogLine"]
+
+
+@pytest.mark.parametrize("what", ["log", "trades"])
+async def test_a_pipe_in_place_of_a_log_is_told_and_not_waited_for(house: House, what: str) -> None:
+    path = house.settings.bot.log if what == "log" else house.settings.trade_log.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    await collect(house, 2)
+    assert f"{path} is a named pipe, not a file" in house.collector.troubles.values()
+
+
+async def test_a_line_from_the_end_of_the_calendar_moves_no_other(house: House) -> None:
+    """No time zone is so far away; and what it would move the first line to, no calendar has."""
+    house.bot.log("Error loading model: bad magic number", "ERROR")
+    with house.settings.bot.log.open("a") as file:
+        file.write("0001-01-01 00:00:00,000 - a - INFO - x\n9999-12-31 23:59:59,999 - a - INFO - y\n")
+    lines = of(await collect(house, 2), LogLine)
+    (error,) = [line for line in lines if "bad magic" in line.message]
+    assert abs(error.at - START) < timedelta(minutes=1)
+    assert "bot-log-zone" not in house.collector.troubles
+
+
+async def test_a_log_that_was_written_in_a_year_that_no_calendar_has_is_read(house: House) -> None:
+    house.bot.log("hello")
+    try:
+        os.utime(house.settings.bot.log, (253_402_300_800, 253_402_300_800))
+    except (OSError, OverflowError):
+        pytest.skip("this file system has no such times")
+    assert "hello" in [line.message for line in of(await collect(house, 2), LogLine)]
 
 
 async def test_what_was_just_written_is_dated_now_whatever_the_zone_of_the_log(house: House) -> None:
