@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -99,13 +100,16 @@ def make_exchange(settings: Settings, clock: Clock, journal: Journal | None, *, 
     )
 
 
-def assemble(settings: Settings) -> Parts:
-    """Builds everything. The caller holds the locks. Raises UnsupportedError, JournalError, OrderError, NotifyError."""
+def assemble(settings: Settings, make_clock: Callable[..., Clock] = Clock) -> Parts:
+    """Builds everything. The caller holds the locks. Raises UnsupportedError, JournalError, OrderError, NotifyError.
+
+    `make_clock` is called with the `offset` that was journalled.
+    """
     redact = Redactor(settings.secrets())
     damage = mend_before_opening(journal_path(settings), utc_now())
     journal = Journal(journal_path(settings), redact=redact)
     kept = journal.get("checkpoint") or {}
-    clock = Clock(offset=timedelta(seconds=kept.get("offset_s", 0.0)))
+    clock = make_clock(offset=timedelta(seconds=kept.get("offset_s", 0.0)))
     bot = make_bot(settings, journal)
     control = ControlFolder(settings.control_dir)
     control.prepare()

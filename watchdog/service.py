@@ -5,6 +5,7 @@ import functools
 import logging
 import signal
 import sqlite3
+from collections.abc import Callable
 
 import config
 from config import ConfigError, Settings
@@ -21,11 +22,12 @@ from watchdog.sdnotify import SdNotify
 
 log = logging.getLogger(__name__)
 
+Build = Callable[[Settings], Parts]
 START_ERRORS = (UnsupportedError, JournalError, OrderError, RightsError, NotifyError, sqlite3.Error, OSError)
 
 
-def run(settings: Settings) -> int:
-    """Runs until SIGTERM; returns the exit code."""
+def run(settings: Settings, build: Build = assemble) -> int:
+    """Runs until SIGTERM; returns the exit code. `build`: what makes a watchdog of the settings, at each reload."""
     logs.set_up(settings.secrets())
     # Until a daemon listens, and between two of them at a reload: a second HUP must not kill.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -35,7 +37,7 @@ def run(settings: Settings) -> int:
         take_locks(settings, held)
         if settings.telegram is not None:
             TelegramChannel.preload()
-        return _until_told(settings, notify, held)
+        return _until_told(settings, notify, held, build)
     except LockedError as error:
         log.error("%s", error)
         return 1
@@ -58,9 +60,9 @@ def take_locks(settings: Settings, held: list[Lock]) -> None:
             held.append(lock)
 
 
-def _until_told(settings: Settings, notify: SdNotify, held: list[Lock]) -> int:
+def _until_told(settings: Settings, notify: SdNotify, held: list[Lock], build: Build) -> int:
     while True:
-        parts = assemble(settings)
+        parts = build(settings)
         daemon = Daemon(parts, notify, functools.partial(_reloadable, parts, held))
         asyncio.run(daemon.run())
         if daemon.reloaded is None:
