@@ -134,8 +134,8 @@ FOLDERS = (
     b"services: {bot: {environment: [}}",
 )
 FOLDER_WORDS = (
-    b"services:", b"bot:", b"environment:", b"TZ", b"&a ", b"*a", b"<<: ", b"[", b"]", b"{", b"}", b"- ", b"\n", b"!!x ",
-    b"${X}", b"ExecStart=", b"Environment=", b"'", b'"', b"\\\n", b"\0", b"\xff", APART, b"[" * 200,
+    b"services:", b"bot:", b"environment:", b"TZ", b"&a ", b"*a", b"<<: ", b"[", b"]", b"{", b"}", b"- ", b"\n",
+    b"!!x ",    b"${X}", b"ExecStart=", b"Environment=", b"'", b'"', b"\\\n", b"\0", b"\xff", APART, b"[" * 200,
     b'{"type": "equity", "equity": ',
 )  # fmt: skip
 COLLECTING = (
