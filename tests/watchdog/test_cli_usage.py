@@ -19,7 +19,19 @@ from typer.testing import CliRunner, Result
 from tests.watchdog.yard import AT, Yard
 from watchdog.cli import app
 
-COMMANDS = ["run", "check", "status", "rollback", "halt", "resume", "pause", "incidents", "init", "demo"]
+COMMANDS = [
+    "run",
+    "check",
+    "status",
+    "rollback",
+    "halt",
+    "resume",
+    "pause",
+    "positions",
+    "incidents",
+    "init",
+    "demo",
+]
 LATER = ["replay", "calibrate", "drill", "dashboard"]
 
 
