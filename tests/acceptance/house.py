@@ -40,7 +40,7 @@ QUICK: dict[str, Any] = {
     "poll_interval": "0.25s",
     "bot": {"stop_timeout": "3s", "start_timeout": "20s", "stays_up_for": "0.3s"},
     "triggers": {"checksum": {"for": "0.5s"}},
-    "rollback": {"monitor_for": "0.3s", "validate_for": "1s"},
+    "rollback": {"monitor_for": "0.3s", "validate_for": "1h"},
 }
 THOROUGH = os.environ.get("MODEL_WATCHDOG_THOROUGH") == "1"
 """Also what takes long, or differs little from what the ordinary run has."""
