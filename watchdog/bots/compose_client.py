@@ -121,7 +121,9 @@ class Compose:
         try:
             services = (yaml.safe_load(said.text) or {})["services"]
         except (yaml.YAMLError, KeyError, TypeError, RecursionError):
-            raise BotError(f"{self._service.file}: compose says nothing of its services.") from None
+            services = None
+        if not isinstance(services, dict):
+            raise BotError(f"{self._service.file}: compose says nothing of its services.")
         found = services.get(self._service.name)
         if not isinstance(found, dict):
             names = ", ".join(sorted(map(str, services))) or "none"
