@@ -22,7 +22,8 @@ class Lock:
 
     def take(self) -> None:
         """Takes the lock, or raises LockedError (or OSError, when the file cannot be made)."""
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        # For its owner alone: whoever can open the file could hold the lock, and keep every watchdog from starting.
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if not _taken(fd):
             pid = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(fd)

@@ -6,6 +6,7 @@ Whoever can write to this folder commands the bot, so a folder that others can w
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -68,7 +69,7 @@ class ControlFolder:
         """Makes the folder and refuses one that others can write to (OrderError)."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self.path / "handled").mkdir(mode=0o700, exist_ok=True)
+            self._handled()
         except OSError as error:
             raise OrderError(
                 f"{error.filename}: {error.strerror}: the control folder cannot be made"
@@ -116,18 +117,24 @@ class ControlFolder:
     def consume(self, order: Order, now: datetime) -> None:
         """Moves the flag to `handled/`, so that it is never obeyed again."""
         flag = self.path / order.what.upper()
-        target = self.path / "handled" / f"{now:%Y%m%dT%H%M%S%f}-{flag.name}"
-        target.parent.mkdir(mode=0o700, exist_ok=True)
+        target = self._handled() / f"{now:%Y%m%dT%H%M%S%f}-{flag.name}"
         with contextlib.suppress(FileNotFoundError):
             if _ident(flag.lstat()) == order.ident:
                 flag.rename(target)
 
     def unpause(self, now: datetime) -> None:
         """Ends a pause."""
-        handled = self.path / "handled"
-        handled.mkdir(mode=0o700, exist_ok=True)
+        handled = self._handled()
         with contextlib.suppress(FileNotFoundError):
             (self.path / "PAUSE").rename(handled / f"{now:%Y%m%dT%H%M%S%f}-PAUSE")
+
+    def _handled(self) -> Path:
+        """Where flags go; OSError where that is a link, which would carry them into another folder."""
+        folder = self.path / "handled"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "is a link and no folder: remove it", str(folder))
+        return folder
 
     def idents(self) -> set[str]:
         """What tells the flags that lie in the folder now from others."""
@@ -142,7 +149,7 @@ class ControlFolder:
 
         Also what a command that was killed while it laid a flag down left behind.
         """
-        handled = sorted(p for p in (self.path / "handled").iterdir() if HANDLED.fullmatch(p.name))
+        handled = sorted(p for p in self._handled().iterdir() if HANDLED.fullmatch(p.name))
         old = f"{before:%Y%m%dT%H%M%S%f}"
         for place, path in enumerate(reversed(handled)):
             if place >= MOST_HANDLED or path.name < old:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.fakes.telegram import TOKEN, TelegramServer
 from tests.watchdog.yard import Said, Yard
+from watchdog.check_rights import rights
 from watchdog.journal import Journal
 from watchdog.lock import Lock
 
@@ -103,6 +104,23 @@ def test_a_configuration_for_everybody_is_bad(yard: Yard) -> None:
     assert (said.code, bad(said)) == (1, ["configuration"])
     assert f"and so decide what is run as {getpass.getuser()}" in said.out
     assert f"-> chmod o-w {yard.path}" in said.out
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://proxy.example", True),
+        ("http://192.0.2.7:8081", True),
+        ("https://proxy.example", False),
+        ("http://127.0.0.1:1", False),
+        ("http://[::1]:1", False),
+        ("http://localhost:1", False),
+    ],
+)
+def test_a_secret_that_leaves_the_machine_unencrypted_is_told(yard: Yard, url: str, told: bool) -> None:
+    yard.configure(telegram={"token": TOKEN, "chat_id": 1, "base_url": url})
+    found = [f for f in rights(yard.settings) if "unencrypted" in f.found]
+    assert [(f.what, f.grade) for f in found] == ([("telegram", "note")] if told else [])
 
 
 def test_a_folder_on_the_way_for_everybody_is_told(yard: Yard) -> None:
@@ -479,3 +497,52 @@ def test_one_part_that_fails_stops_no_other(yard: Yard) -> None:
     said = yard.cli("check")
     assert grade(said, "import name") == "good", said.out
     assert "version odd" in said.out
+
+
+# -- the dry run
+
+
+def test_without_a_dry_run_it_is_said_what_that_means(yard: Yard) -> None:
+    said = yard.cli("check")
+    assert (said.code, grade(said, "dry run")) == (0, "note")
+    assert "known only once it is needed" in line(said, "dry run")
+
+
+def test_a_dry_run_that_can_be_rehearsed_is_good_and_is_not_run_by_a_check(yard: Yard) -> None:
+    trap = yard.top / "was-run"
+    (yard.top / "main.py").write_text(f"open({str(trap)!r}, 'w')")
+    yard.configure(bot={"dry_run": [sys.executable, "main.py", "--dry-run"]})
+    said = yard.cli("check")
+    assert grade(said, "dry run") == "good"
+    assert "daily in a copy of the bot's folder" in line(said, "dry run")
+    assert not trap.exists()
+
+
+def test_a_dry_run_that_cannot_be_rehearsed_is_a_note_with_the_remedy(yard: Yard, tmp_path: Path) -> None:
+    log = tmp_path / "elsewhere.log"
+    log.write_text((yard.top / "logs" / "trading_bot.log").read_text())
+    yard.configure(bot={"dry_run": [sys.executable, "main.py", "--dry-run"], "log": str(log)})
+    said = yard.cli("check")
+    assert grade(said, "dry run") == "note"
+    assert "and not daily: bot.log" in line(said, "dry run")
+    assert "-> write {registry} into bot.dry_run" in line(said, "dry run")
+
+
+def test_a_dry_run_that_cannot_be_executed_is_bad(yard: Yard) -> None:
+    yard.configure(bot={"dry_run": ["no-such-program"]})
+    said = yard.cli("check")
+    assert (said.code, bad(said)) == (1, ["dry run"])
+
+
+@pytest.mark.parametrize(("ok", "marked"), [(True, "good"), (False, "BAD"), (None, "note")])
+def test_the_last_rehearsal_is_shown(yard: Yard, ok: bool | None, marked: str) -> None:
+    yard.configure(bot={"dry_run": [sys.executable, "main.py", "--dry-run"]})
+    at = (datetime.now(UTC) - timedelta(hours=3, minutes=5)).isoformat()
+    found = {"version": "v2.0.0", "at": at, "ok": ok, "seconds": 38.0, "said": "it ended with exit code 1"}
+    with yard.journal() as journal:
+        journal.put("rehearsal", found)
+    said = yard.cli("check")
+    assert grade(said, "rehearsal") == marked
+    assert "v2.0.0" in line(said, "rehearsal")
+    if ok:
+        assert "ready to roll back to v2.0.0 (rehearsed 3 h ago, 38 s)" in line(said, "rehearsal")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -40,6 +41,18 @@ def test_a_second_watchdog_is_told_the_pid_of_the_first(path: Path, other: subpr
     with pytest.raises(LockedError, match=rf"another watchdog \(pid {other.pid}\).*kill {other.pid}"):
         Lock(path).take()
     assert Lock(path).holder() == other.pid
+
+
+def test_nobody_else_can_open_the_lock_and_so_hold_it(path: Path) -> None:
+    """To hold a lock it is enough to open the file for reading."""
+    before = os.umask(0)
+    lock = Lock(path)
+    try:
+        lock.take()
+    finally:
+        os.umask(before)
+        lock.release()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_the_lock_of_a_watchdog_that_was_killed_is_free(path: Path, other: subprocess.Popen[str]) -> None:

@@ -308,6 +308,27 @@ def test_a_pause_holds_while_its_flag_is_there(control: ControlFolder) -> None:
     control.unpause(START)  # there is none
 
 
+def test_a_link_in_place_of_handled_carries_no_flag_into_another_folder(tmp_path: Path) -> None:
+    """A flag in /etc/cron.d, say, whose text would be a table of commands."""
+    control, elsewhere = ControlFolder(tmp_path / "control"), tmp_path / "cron.d"
+    control.prepare()
+    elsewhere.mkdir()
+    (control.path / "handled").rmdir()
+    (control.path / "handled").symlink_to(elsewhere)
+    flag(control, "HALT", "* * * * * root reboot")
+    flag(control, "PAUSE")
+    (order,) = seen(control)
+    with pytest.raises(OSError, match="is a link and no folder: remove it"):
+        control.consume(order, START)
+    with pytest.raises(OSError, match="is a link and no folder"):
+        control.unpause(START)
+    with pytest.raises(OSError, match="is a link and no folder"):
+        control.forget_handled(START)
+    with pytest.raises(OrderError, match="handled: is a link and no folder"):
+        control.prepare()
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_an_order_is_not_written_through_a_link_that_waits_in_its_place(tmp_path: Path) -> None:
     """A group may be let into the folder to give orders; that is no leave to write into others' files."""
     control, treasure = ControlFolder(tmp_path / "control"), tmp_path / "treasure"
