@@ -79,6 +79,7 @@ bot:
   timezone: {found.timezone or "UTC"}      # of timestamps without an offset, in both logs and in the registry
   stop_timeout: 30s  # SIGTERM, and after this SIGKILL, to the whole process tree
   start_timeout: 2m  # until the log shows that the right version was loaded
+  # dry_run: [{command}, --dry-run]   # tries a version out, before a start and daily
   stays_up_for: 10s
   max_restarts: 3    # of a bot that ends by itself, in 10 minutes
 
@@ -102,6 +103,7 @@ triggers:
   checksum: {{}}
 
 rollback: {{cooldown: 1h, max_per_day: 1, monitor_for: 30m, validate_for: 1h}}
+# monitor: {{predictions: logs/predictions.jsonl}}   # if the bot writes such a file; else its log is searched
 
 # telegram:
 #   token: ${{TELEGRAM_BOT_TOKEN}}

@@ -33,13 +33,16 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
         return say(out, messages.no_target(current), "red", 1)
     if refusal is not None:
         return say(out, refusal, "red", 1)
+    trial = settings.bot.dry_run
     plan = (
         f"stop the bot ({settings.bot.name}, SIGTERM, then SIGKILL after {messages.span(settings.bot.stop_timeout)})",
         _account(settings),
         f"switch the registry from {current} to {target}, whose files verify; {current} is quarantined",
+        *([] if trial is None else [f"try {target} out while the bot is down: {' '.join(trial)}"]),
         f"start the bot and read in its log, within {messages.span(settings.bot.start_timeout)}, "
         f"that it loaded {target}",
-        f"watch it for {messages.span(settings.rollback.monitor_for)} and write the report",
+        f"watch it for {messages.span(settings.rollback.monitor_for)} and write the report; compare before and after "
+        f"at {messages.span(settings.rollback.validate_for)}",
     )
     for number, line in enumerate(plan, 1):
         say(out, f"{number}. would {line}")
@@ -53,7 +56,9 @@ def _account(settings: Settings) -> str:
     account = settings.exchange
     if account is None:
         return "say that open orders and positions on the exchange were not looked at"
-    doing = f"{account.open_orders} open orders and {account.positions} positions of {', '.join(account.symbols)}"
+    doing = (
+        f"{account.open_orders} open orders and {account.positions} positions of {', '.join(account.symbols)}"
+    )
     return f"{doing} on the exchange, and read them back (see `model-watchdog positions`)"
 
 

@@ -236,6 +236,9 @@ def test_the_next_commands_can_be_copied_from_anywhere(
 def test_every_section_of_the_file_is_commented_or_there(tmp_path: Path) -> None:
     written(tmp_path)
     text = (tmp_path / "watchdog.yaml").read_text()
-    assert set(yaml.safe_load(text)) == set(Settings.model_fields) - {"exchange", "telegram"}
+    left_out = {"exchange", "telegram", "monitor", "retention"}
+    assert set(yaml.safe_load(text)) == set(Settings.model_fields) - left_out
     assert "# telegram:" in text
+    assert "# monitor:" in text
+    assert "  # dry_run: [" in text
     assert max(map(len, text.splitlines())) <= 120

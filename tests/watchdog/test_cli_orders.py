@@ -91,6 +91,15 @@ def test_a_dry_run_without_a_registry_is_bad_news(yard: Yard) -> None:
     assert str(yard.registry.path) in said.out
 
 
+def test_a_dry_run_names_the_bots_own_dry_run(yard: Yard) -> None:
+    assert "try v2.0.0 out" not in yard.cli("rollback", "--dry-run").out
+    yard.configure(bot={"dry_run": ["python", "main.py", "--dry-run"]})
+    assert (
+        "would try v2.0.0 out while the bot is down: python main.py --dry-run"
+        in yard.cli("rollback", "--dry-run").out
+    )
+
+
 def test_a_dry_run_says_that_an_observer_would_refuse(yard: Yard) -> None:
     yard.configure(mode="observe")
     assert "it would be refused" in yard.cli("rollback", "--dry-run").out

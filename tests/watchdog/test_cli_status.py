@@ -294,3 +294,29 @@ def test_a_state_folder_of_somebody_else_is_told_with_the_remedy(yard: Yard, com
     assert (said.code, said.out) == (1, "")
     assert "run this as the watchdog's user" in said.err
     assert "Traceback" not in said.err
+
+
+def test_what_the_last_rehearsal_showed_stands_beside_the_target_and_not_in_the_json(yard: Yard) -> None:
+    yard.tick()
+    at = (datetime.now(UTC) - timedelta(hours=3, minutes=5)).isoformat()
+    with yard.journal() as journal:
+        found = {"version": "v2.0.0", "at": at, "ok": True, "seconds": 38.0, "said": "it says: v2.0.0"}
+        journal.put("rehearsal", found)
+    assert "ready to roll back to v2.0.0 (rehearsed 3 h ago, 38 s)" in yard.cli("status").out
+    assert list(body(yard.cli("status", "--json"))) == list(of_the_contract())
+
+
+def test_what_was_seen_since_the_restart_is_in_the_sentence(yard: Yard) -> None:
+    yard.tick()
+    open_incident(yard, "monitor")
+    with yard.journal() as journal:
+        incident = journal.open_one()
+        assert incident
+        incident.facts |= {
+            "monitor_from": AT.isoformat(),
+            "looks": [{"name": "trades", "state": "ok", "short": "trades 2", "text": "2 entries"}],
+        }
+        journal.save(incident)
+    assert body(yard.cli("status", "--json"))["sentence"].endswith(
+        "; trades 2. To start it: model-watchdog run"
+    )
