@@ -110,20 +110,20 @@ def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found.body, indent=1))  # noqa: T201
     else:
-        _show_status(found.body, found.daemon)
+        _show_status(found.body, found.daemon, found.ready)
         if found.bad:
             say(out, found.bad, "bold red")
     raise typer.Exit(1 if found.bad else 0)
 
 
-def _show_status(body: dict[str, Any], daemon: int | None) -> None:
+def _show_status(body: dict[str, Any], daemon: int | None, ready: str | None) -> None:
     colour = {"watching": "green", "monitoring": "yellow", "paused": "yellow"}.get(body["state"], "red")
     bot, model, incident = body["bot"], body["model"], body["incident"]
     say(out, body["sentence"], f"bold {colour}")
     facts = {
         "bot": f"{bot['name']}, {'running, pid ' + str(bot['pid']) if bot['running'] else 'not running'}",
         "model": f"{model['version']}, deployed {_time(model['deployed_at'])}",
-        "rollback target": body["rollback_target"] or "none",
+        "rollback target": ready or body["rollback_target"] or "none",
         "incident": "none" if incident is None else f"{incident['id']}, at {incident['step']}",
         "alerts waiting": str(body["outbox"]["waiting"]),
         "watchdog": "not running"
@@ -202,6 +202,17 @@ def pause(config: ConfigFile = None, reason: Reason = "") -> None:
 
 
 @app.command()
+def positions(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Ask the exchange what is held and what waits.
+
+    Exit code 1 when anything is unknown, which is never flat. Nothing is touched.
+    """
+    from watchdog import positions_cli
+
+    raise typer.Exit(positions_cli.show(load(config, secrets=False), as_json, out, fail))
+
+
+@app.command()
 def incidents(
     number: Annotated[
         int | None, typer.Argument(metavar="[ID]", help="One incident, with its steps and report")
@@ -213,17 +224,6 @@ def incidents(
     from watchdog import incidents_cli
 
     raise typer.Exit(incidents_cli.show(load(config, secrets=False), number, as_json, out, fail))
-
-
-@app.command()
-def positions(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Ask the exchange what is held and what waits.
-
-    Exit code 1 when anything is unknown, which is never flat. Nothing is touched.
-    """
-    from watchdog import positions_cli
-
-    raise typer.Exit(positions_cli.show(load(config, secrets=False), as_json, out, fail))
 
 
 @app.command()
