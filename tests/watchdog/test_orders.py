@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.watchdog.fakes import START
 from watchdog.incident import Order
-from watchdog.orders import MOST_BYTES, MOST_REASON, ControlFolder, OrderError, in_words, user_name
+from watchdog.orders import MOST_BYTES, MOST_REASON, ControlFolder, OrderError, in_words
+from watchdog.rights import user_name
 
 ME = user_name(os.geteuid())
 
