@@ -2,6 +2,8 @@
 
 The texts here are the descriptions that an editor shows (see `config.schema`). Sections are frozen:
 a reload of the configuration makes new ones. Defaults are written as in the file, and are checked like it.
+
+Long, because it is the whole file at a glance.
 """
 
 from __future__ import annotations
