@@ -10,7 +10,8 @@ from watchdog.by_hand import carry_out
 from watchdog.lock import LockedError
 from watchdog.open_registry import open_registry
 from watchdog.order_follow import What, follow
-from watchdog.orders import ControlFolder, OrderError
+from watchdog.orders import MOST_NAME, MOST_REASON, ControlFolder, OrderError
+from watchdog.plain import one_line
 from watchdog.screen import say
 from watchdog.service import START_ERRORS
 
@@ -64,6 +65,7 @@ def _account(settings: Settings) -> str:
 
 def order(settings: Settings, what: What, who: str, reason: str, to: str | None, out: Console) -> int:
     """Gives the order and follows it to where the bot is safe; 1 when it was refused or the bot ended up halted."""
+    reason, who = one_line(reason, MOST_REASON), one_line(who, MOST_NAME)
     if settings.mode == "observe" and what in {"rollback", "halt"}:
         why = f"mode is observe in {settings.path}: the watchdog does not touch the bot; set mode: act"
         return say(out, f"refused: {why}", "red", 1)

@@ -1,0 +1,5 @@
+"""The house of the core's tests."""
+
+from tests.watchdog.conftest import build
+
+__all__ = ["build"]
