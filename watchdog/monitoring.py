@@ -11,12 +11,11 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from registry import RegistryError
-from watchdog import after_words, keep_alive, loading, messages
+from watchdog import after_words, loading, messages
 from watchdog.bot_log import BotLogParser
-from watchdog.bots.base import BotError, Running
 from watchdog.checklist import Before, Look, Seen, State
 from watchdog.follow import Follower, end_of
 from watchdog.health import Health
@@ -24,7 +23,9 @@ from watchdog.incident import Incident
 from watchdog.place import Place
 from watchdog.predictions import PredictionDecoder
 from watchdog.spans import CutShort, Reader, Wanted
+from watchdog.tell import Severity
 from watchdog.trade_log import TradeLogDecoder
+from watchdog.uptime import Uptime
 from watchdog.world import World
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,9 @@ class Lookout:
         self._written_s = self._saved_s = now_s
         self._wrong_since_s: float | None = None
         self._unwell_since_s: float | None = None
-        self._down_since_s: float | None = None
         self._health: Health | None = None
         self._health_asked_s: float | None = None
-        self._process = Look("process", "not yet", "process not seen", "it was not looked at yet")
+        self._uptime = Uptime(world, incident, self._say, self._save)
         self._states: list[State] = []
 
     def _follower(self, name: str, path: Any) -> Follower:
@@ -119,13 +119,13 @@ class Lookout:
         if seen is None:
             return None
         self._read(seen)
-        await self._look_at_process()
+        process = await self._uptime.look()
         await self._ask_health()
         now = self._world.now()
-        looks = self._looks(seen, now)
+        looks = [process, *self._looks(seen, now)]
         self._keep(looks)
         self._tell(seen, looks)
-        relapse = self._wrong_version(seen) or self._restarts(now)
+        relapse = self._wrong_version(seen) or self._uptime.relapse(now)
         if relapse is None or not self._world.paused():
             return relapse
         self._say("paused", after_words.would_halt(self._incident, relapse), "critical")
@@ -161,42 +161,6 @@ class Lookout:
         if raw or trades or told:
             self._written_s = self._world.clock.monotonic()
 
-    async def _look_at_process(self) -> None:
-        try:
-            found = await self._world.bot.find()
-        except BotError as error:
-            self._process = Look("process", "not yet", "process not known", f"it cannot be known: {error}")
-            return
-        facts, now_s = self._incident.facts, self._world.clock.monotonic()
-        if not found:
-            self._down_since_s = now_s if self._down_since_s is None else self._down_since_s
-            trouble = f": {self._world.bot.trouble}" if self._world.bot.trouble else ""
-            self._process = Look("process", "bad", "process down", f"the bot is down{trouble}")
-            return
-        self._down_since_s = None
-        keys = [[bot.pid, bot.started_ticks] for bot in found]
-        if facts.get("process") not in keys:
-            self._another_process(found[0])
-        times = len(facts.get("restarts", ()))
-        pid = found[0].pid
-        if times:
-            text = f"it restarted {times} time{'' if times == 1 else 's'}; now pid {pid}"
-            self._process = Look("process", "bad", f"restarted {times}", text)
-        else:
-            self._process = Look("process", "ok", "not restarted", f"pid {pid}, not restarted")
-
-    def _another_process(self, found: Running) -> None:
-        """The first one that is seen, or one in the place of another: unless a person is at work, a restart."""
-        facts = self._incident.facts
-        known, facts["process"] = facts.get("process"), [found.pid, found.started_ticks]
-        if known is not None and not self._world.paused():
-            facts["restarts"] = [*facts.get("restarts", ()), self._world.now().isoformat()]
-            times = len(facts["restarts"])
-            if self._world.bot.supervised:  # else the watchdog itself started it, and told so
-                text = after_words.restarted_by_itself(self._incident, found, times)
-                self._say(f"restarted {times}", text, "warning")
-        self._save()
-
     async def _ask_health(self) -> None:
         now_s = self._world.clock.monotonic()
         if self._world.health is None:
@@ -218,7 +182,6 @@ class Lookout:
         before = None if kept is None else Before(kept["errors"], kept["hours"])
         hours = max(0.0, (now - since).total_seconds() / 3600)
         looks = [
-            self._process,
             seen.version(now),
             seen.predicts(),
             seen.risk(),
@@ -268,7 +231,9 @@ class Lookout:
             if look.state == "bad" and not told_elsewhere and not early:
                 self._say(look.name, after_words.look_is_bad(incident, look.name, look.text), "warning")
         error = seen.load_error(self._world.now())
-        if error is not None:  # the rule judges it; where it is switched off, people are told at least
+        if (
+            error is not None and not self._world.settings.triggers.load_error.enabled
+        ):  # else the rule judges it
             self._say("load error", after_words.look_is_bad(incident, "version", error), "critical")
         quiet_s = now_s - self._written_s
         limit = max(self._world.settings.rollback.monitor_for / 2, SILENT_AT_LEAST)
@@ -276,7 +241,7 @@ class Lookout:
             quiet = messages.span(timedelta(seconds=quiet_s))
             self._say("silence", after_words.silent(incident, quiet), "warning")
 
-    def _say(self, name: str, text: str, severity: Literal["info", "warning", "critical"]) -> None:
+    def _say(self, name: str, text: str, severity: Severity) -> None:
         self._world.teller.step(self._incident, f"monitor, {name}", text, severity)
 
     # -- a relapse
@@ -284,29 +249,19 @@ class Lookout:
     def _wrong_version(self, seen: Seen) -> str | None:
         """By its log, or by its health endpoint; seen for longer than a moment."""
         wrong = seen.wrong if self._log.caught_up else None
-        if wrong is None and self._health is not None and self._health.version in seen.other_versions:
-            wrong = f"its health endpoint names {self._health.version}, not {self._incident.target}"
+        health = self._health
+        if (
+            wrong is None
+            and health is not None
+            and health.state == "well"
+            and health.version in seen.other_versions
+        ):
+            wrong = f"its health endpoint names {health.version}, not {self._incident.target}"
         now_s = self._world.clock.monotonic()
         if wrong is None:
             self._wrong_since_s = None
             return None
         self._wrong_since_s = now_s if self._wrong_since_s is None else self._wrong_since_s
-        return (
-            f"The restored bot runs another model: {wrong}"
-            if now_s - self._wrong_since_s >= WRONG_S
-            else None
-        )
-
-    def _restarts(self, now: datetime) -> str | None:
-        bot = self._world.settings.bot
-        times = [messages.parse_time(at) for at in self._incident.facts.get("restarts", ())]
-        count = len(keep_alive.recent(times, now))
-        if count > bot.max_restarts:
-            minutes = keep_alive.WITHIN.total_seconds() / 60
-            allowed = f"bot.max_restarts is {bot.max_restarts}"
-            return f"The restored bot restarted {count} times in {minutes:.0f} min ({allowed})"
-        down_s = 0.0 if self._down_since_s is None else self._world.clock.monotonic() - self._down_since_s
-        trouble = self._world.bot.trouble
-        if self._world.bot.supervised and trouble and down_s > bot.start_timeout.total_seconds():
-            return f"The restored bot does not stay up: {trouble}, down for {down_s:.0f} s"
-        return None
+        if now_s - self._wrong_since_s < WRONG_S:
+            return None
+        return f"The restored bot runs another model: {wrong}"

@@ -73,6 +73,7 @@ class Run:
 
     incident: Incident
     world: World
+    look_at_s: float = 0.0
 
     def tell(self, name: str, text: str, severity: messages.Severity = "info") -> None:
         """An alert about this step, told once however often the step runs again."""
@@ -98,10 +99,13 @@ class Run:
         await self.world.interrupts.wait(seconds, halting=self.incident.plan == "halt")
 
     async def wait_while_down(self, seconds: float) -> None:
-        """The same, and raises BroughtBack when the bot is seen to run meanwhile."""
+        """The same, and raises BroughtBack when the bot is seen to run meanwhile; looks once a second."""
         await self.wait(seconds)
-        if await self.world.bot.find():
-            raise BroughtBack
+        now_s = self.world.clock.monotonic()
+        if now_s >= self.look_at_s:
+            self.look_at_s = now_s + 1.0
+            if await self.world.bot.find():
+                raise BroughtBack
 
 
 async def assess(run: Run) -> Outcome:

@@ -247,6 +247,14 @@ async def test_a_load_error_that_no_rule_judges_is_told(build: Build) -> None:
     assert looks(run)["version"][0] == "bad"
 
 
+async def test_a_load_error_that_the_rule_judges_is_not_told_twice(long: House) -> None:
+    run = await monitored(long)
+    at(long, 10, lambda: long.bot.log("Error loading model: gone. Using dummy model.", "ERROR"))
+    assert isinstance(await procedure.monitor(run), Done)  # the ticks would have halted it
+    assert told(long, "a load error") == 0
+    assert looks(run)["version"][0] == "bad"
+
+
 async def test_an_owner_that_does_not_answer_is_not_known_and_no_restart(long: House) -> None:
     run = await monitored(long)
     at(long, 10, lambda: setattr(long.bot, "silent", 10))
@@ -379,6 +387,15 @@ async def test_an_endpoint_that_names_what_is_no_version_of_the_registry_says_no
     assert isinstance(await procedure.monitor(run), Done)
 
 
+@pytest.fixture
+def supervised(build: Build) -> House:
+    """A unit, say: looked at by the ticks' pace."""
+    house = build(**HALF_A_MINUTE, poll_interval="1s")
+    house.bot.supervised = True
+    house.bot.begin(by_hand=True)
+    return house
+
+
 def restarting(house: House, *seconds: float) -> None:
     """Its owner brings it back each time, at once."""
 
@@ -390,14 +407,13 @@ def restarting(house: House, *seconds: float) -> None:
         at(house, second, again)
 
 
-async def test_restarts_are_told_and_beyond_the_limit_halt(long: House) -> None:
-    long.bot.supervised = True
-    run = await monitored(long)
-    restarting(long, 5, 10, 15, 20)
+async def test_restarts_are_told_and_beyond_the_limit_halt(supervised: House) -> None:
+    run = await monitored(supervised)
+    restarting(supervised, 5, 10, 15, 20)
     outcome = await procedure.monitor(run)
     assert isinstance(outcome, Halt)
     assert "restarted 4 times in 10 min (bot.max_restarts is 3)" in outcome.why
-    assert [told(long, f"for the {nth} time") for nth in ("1st", "2nd", "3rd", "4th")] == [1, 1, 1, 1]
+    assert [told(supervised, f"for the {nth} time") for nth in ("1st", "2nd", "3rd", "4th")] == [1, 1, 1, 1]
 
 
 async def test_a_few_restarts_are_bad_news_and_no_relapse(long: House) -> None:
@@ -409,43 +425,40 @@ async def test_a_few_restarts_are_bad_news_and_no_relapse(long: House) -> None:
     assert told(long, "restarted by itself") == 0  # who starts it again tells it
 
 
-async def test_restarts_that_lie_long_apart_are_no_crash_loop(long: House) -> None:
-    long.bot.supervised = True
-    run = await monitored(long)
-    restarting(long, 1, 6, 11, 16, 21)
+async def test_restarts_that_lie_long_apart_are_no_crash_loop(supervised: House) -> None:
+    run = await monitored(supervised)
+    restarting(supervised, 1, 6, 11, 16, 21)
     for second in (3, 8, 13, 18):
-        at(long, second, lambda: long.machine.go(300))
+        at(supervised, second, lambda: supervised.machine.go(300))
     assert isinstance(await procedure.monitor(run), Done)
 
 
-async def test_restarts_are_not_forgotten_by_a_restart_of_the_watchdog(long: House) -> None:
-    long.bot.supervised = True
-    run = await monitored(long)
-    restarting(long, 5, 10, 15, 22.5)
-    at(long, 17.5, long.world.interrupts.ask_hand_over)
+async def test_restarts_are_not_forgotten_by_a_restart_of_the_watchdog(supervised: House) -> None:
+    run = await monitored(supervised)
+    restarting(supervised, 5, 10, 15, 22.5)
+    at(supervised, 17.5, supervised.world.interrupts.ask_hand_over)
     with pytest.raises(HandOver):
         await procedure.monitor(run)
-    long.wake()
-    kept = long.world.journal.open_one()
+    supervised.wake()
+    kept = supervised.world.journal.open_one()
     assert kept is not None
-    assert isinstance(await procedure.monitor(Run(kept, long.world)), Halt)
+    assert isinstance(await procedure.monitor(Run(kept, supervised.world)), Halt)
 
 
-async def test_a_bot_whose_owner_gave_it_up_halts_after_the_time_to_start(long: House) -> None:
-    long.bot.supervised = True
-    run = await monitored(long)
+async def test_a_bot_whose_owner_gave_it_up_halts_after_the_time_to_start(supervised: House) -> None:
+    run = await monitored(supervised)
 
     def fail() -> None:
-        long.bot.die(1)
-        long.bot.trouble = "trading-bot.service failed (start-limit-hit)"
+        supervised.bot.die(1)
+        supervised.bot.trouble = "trading-bot.service failed (start-limit-hit)"
 
-    at(long, 10, fail)
-    began = long.machine.monotonic_s
+    at(supervised, 10, fail)
+    began = supervised.machine.monotonic_s
     outcome = await procedure.monitor(run)
     assert isinstance(outcome, Halt)
     assert "does not stay up: trading-bot.service failed (start-limit-hit)" in outcome.why
-    limit_s = long.settings.bot.start_timeout.total_seconds()
-    assert long.machine.monotonic_s - began == pytest.approx(10 + limit_s, abs=3)
+    limit_s = supervised.settings.bot.start_timeout.total_seconds()
+    assert supervised.machine.monotonic_s - began == pytest.approx(10 + limit_s, abs=3)
 
 
 async def test_a_bot_that_is_only_down_is_left_to_who_starts_it(long: House) -> None:
