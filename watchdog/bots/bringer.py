@@ -29,8 +29,9 @@ _ASKED = (
 
 async def who_started(systemctl: Systemctl, state: UnitState) -> Starter:
     """Who started `state`'s unit the last time, as far as it can be known. BotError."""
-    relations = (await systemctl.show((TRIGGERS, *PULLERS, UPHOLDER), state.name))[0]
-    of = {unit: kind for kind, units in relations.items() for unit in units.split()}
+    kinds = (TRIGGERS, UPHOLDER, *PULLERS)
+    relations = (await systemctl.show(kinds, state.name))[0]
+    of = {unit: kind for kind in reversed(kinds) for unit in relations.get(kind, "").split()}
     shown = await systemctl.show(_ASKED, *of) if of else []
     began = state.began
     for (unit, kind), properties in zip(of.items(), shown, strict=True):

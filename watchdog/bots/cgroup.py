@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
 from watchdog.bots import proc
@@ -48,7 +49,7 @@ def _hierarchies(mounts: str) -> list[Path]:
     for line in mounts.splitlines():
         _, where, kind, options, *_ = line.split()
         if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
-            found.append(Path(where.encode().decode("unicode_escape")))
+            found.append(Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), where)))
     return found
 
 

@@ -120,6 +120,9 @@ class UnitState:
         """What is neither up nor simply down, in a sentence; `restarted_lately`: how often in the last minutes."""
         if self.resting and self.restarts == 0:
             return f"its process ended ({self.how_it_ended()}) and systemd is about to start it again"
+        if self.active in DOWN and self.processes:
+            pids = ", ".join(str(p.pid) for p in self.processes)
+            return f"its main process has ended ({self.how_it_ended()}) and left others behind (pid {pids}; KillMode=)"
         if self.gave_up:
             times = f" after {self.restarts} restarts" if self.restarts else ""
             return f"systemd gave it up{times}: {self.how_it_ended()} (start limit)"
@@ -130,14 +133,11 @@ class UnitState:
             return f"systemd calls it failed: {self.how_it_ended()}"
         if self.active == "active" and not self.processes and self.main is None:
             return "systemd calls it active, but no process of it is there (RemainAfterExit=)"
-        if self.active in DOWN and self.processes:
-            pids = ", ".join(str(p.pid) for p in self.processes)
-            return f"its main process has ended and left others behind (pid {pids}; KillMode=)"
         return None if self.loaded else f"its unit file is {self.load}{self._why()}"
 
     def _why(self) -> str:
         said = re.search(r'"(.*)"', self.load_error)
-        return f" ({said[1].rstrip('.')})" if said else ""
+        return f" ({said[1].rstrip('.')})" if said and self.load != "masked" else ""
 
 
 class Restarts:
