@@ -11,11 +11,12 @@ from watchdog.bots.base import BotError, EndedAtOnceError, Running, Stopped, Wai
 from watchdog.bots.bringer import who_started
 from watchdog.bots.cgroup import roots_of
 from watchdog.bots.journal_tail import JournalTail
+from watchdog.bots.restarts import Restarts
 from watchdog.bots.starter import Starter
 from watchdog.bots.systemctl import Said, Systemctl
 from watchdog.bots.take_down import TakeDown
 from watchdog.bots.tree import GRACE_S, KILL_WAIT_S
-from watchdog.bots.unit import DOWN, PROPERTIES, Restarts, UnitState, parse
+from watchdog.bots.unit import DOWN, PROPERTIES, UnitState, parse
 
 Remembered = tuple[int, int, str]  # pid, started_ticks, boot id
 
@@ -61,7 +62,7 @@ class SystemdBot:
     async def find(self) -> list[Running]:
         """The main process; without one, what is left in the unit's control group. [] while it is on its way up."""
         state = await self._look()
-        self.trouble = state.trouble(self._restarts.lately(state, self._monotonic()))
+        self.trouble = state.trouble(self._restarts.lately(self._monotonic(), state.restarts))
         await self._output.follow(state)
         running = await self._running(state)
         self._known = (running[0].pid, running[0].started_ticks) if running else None

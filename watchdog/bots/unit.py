@@ -1,7 +1,6 @@
 """What systemd says of the bot's unit, as one value: the properties that matter, and what they mean in words."""
 
 import re
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,6 @@ PROPERTIES = (
     "ConditionResult", "ConditionTimestamp",
 )  # fmt: skip
 
-LATELY_S = 600.0  # restarts by systemd within so long are a loop
 DOWN = frozenset({"inactive", "failed"})
 _LOADS = frozenset({"loaded", "stub", "merged"})
 _OUTCOMES = {
@@ -138,23 +136,6 @@ class UnitState:
     def _why(self) -> str:
         said = re.search(r'"(.*)"', self.load_error)
         return f" ({said[1].rstrip('.')})" if said and self.load != "masked" else ""
-
-
-class Restarts:
-    """How often systemd has restarted the bot lately, out of its counter."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def lately(self, state: UnitState, now_s: float) -> int:
-        """Within `LATELY_S`, as far as it was looked at."""
-        if self._seen and state.restarts < self._seen[-1][1]:
-            self._seen.clear()  # started by hand: systemd counts anew
-        if not self._seen or state.restarts != self._seen[-1][1]:
-            self._seen.append((now_s, state.restarts))
-        while len(self._seen) > 1 and now_s - self._seen[0][0] > LATELY_S:
-            self._seen.popleft()
-        return state.restarts - self._seen[0][1]
 
 
 def _main(pid: int) -> proc.Stat | None:

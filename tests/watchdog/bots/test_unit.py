@@ -7,7 +7,7 @@ import pytest
 
 from tests.watchdog.bots.fake_systemctl import DOWN, UP
 from watchdog.bots import proc
-from watchdog.bots.unit import LATELY_S, Restarts, UnitState, parse, parse_span, parse_time
+from watchdog.bots.unit import UnitState, parse, parse_span, parse_time
 
 ME = {"MainPID": str(os.getpid())}
 RESTING = UP | {
@@ -131,18 +131,6 @@ def test_a_process_that_systemd_has_not_executed_yet_is_not_the_bot() -> None:
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
-
-
-def test_restarts_count_for_ten_minutes_and_begin_anew_with_a_start_by_hand() -> None:
-    restarts = Restarts()
-
-    def at(now_s: float, count: int) -> int:
-        return restarts.lately(state(UP, {"NRestarts": str(count)}), now_s)
-
-    assert [at(0, 40), at(1, 41), at(2, 43)] == [0, 1, 3]
-    assert at(LATELY_S + 1.5, 43) == 0
-    assert at(LATELY_S + 2, 44) == 1
-    assert [at(LATELY_S + 3, 0), at(LATELY_S + 4, 1)] == [0, 1]
 
 
 @pytest.mark.parametrize(
