@@ -26,7 +26,8 @@ from watchdog.log_files import read_tail
 from watchdog.place import Place
 from watchdog.proof import Names
 from watchdog.rules import load_error_rule
-from watchdog.scratch import Scratch, ScratchError
+from watchdog.scratch import Scratch
+from watchdog.scratch_copy import ScratchError
 from watchdog.world import World
 
 T = TypeVar("T")

@@ -15,17 +15,8 @@ from demo.bot.make import DemoBot, make_bot
 from registry import ModelRegistry
 from tests.watchdog.house import settings_in
 from watchdog.dry_run import Ran, execute, filled
-from watchdog.scratch import (
-    COPIED_BYTES,
-    CutShort,
-    Scratch,
-    ScratchError,
-    clear,
-    make,
-    obstacle,
-    place,
-    working_directory,
-)
+from watchdog.scratch import Scratch, clear, make, obstacle, place, working_directory
+from watchdog.scratch_copy import COPIED_BYTES, CutShort, ScratchError
 
 COMMAND = [sys.executable, "main.py", "--dry-run"]
 
@@ -104,12 +95,14 @@ def test_its_registry_says_what_a_rollback_would_make_it_say(tmp_path: Path, bot
 def test_logs_state_and_control_are_not_in_it(tmp_path: Path, bot: DemoBot) -> None:
     bot.log.with_name("trading_bot.log.1").write_text("rotated")
     (bot.folder / "logs" / "other.txt").write_text("kept")
+    (bot.folder / "logs" / "trading_bot.logic").write_text("kept")
     settings = configured(
         tmp_path, bot, state_dir=str(bot.folder / "state"), control_dir=str(bot.folder / "control")
     )
     settings.control_dir.mkdir()
     scratch = made(settings)
-    assert [path.name for path in (scratch.directory / "logs").iterdir()] == ["other.txt"]
+    kept = {path.name for path in (scratch.directory / "logs").iterdir()}
+    assert kept == {"other.txt", "trading_bot.logic"}
     assert not (scratch.directory / "state").exists()
     assert not (scratch.directory / "control").exists()
     assert scratch.log == scratch.directory / "logs" / "trading_bot.log"
