@@ -7,6 +7,7 @@ happened to the container before.
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ def tell(
     started = max((i for i, action in enumerate(actions) if action == "start"), default=None)
     before = [] if started is None else actions[:started]
     if container.restarts > 0:
-        code = last_exit_code(events, before_start=True)
-        ended = "" if code is None else f", after exit code {code}"
+        codes = [_attribute(event, "exitCode") for event in events if event.get("Action") == "die"]
+        ended = f", after exit code {codes[-1]}" if codes else ""
         return Starter(
             f"the engine's restart policy ({container.policy}{ended})",
             f"`docker update --restart=no {container.name}` ends that; so does `docker stop`.",
@@ -69,16 +70,13 @@ def tell(
     return _somebody(container, managers)
 
 
-def last_exit_code(events: Sequence[Mapping[str, Any]], *, before_start: bool) -> int | None:
-    """How the last run ended (more than 128: a signal), as the engine tells it; or the one before the last start."""
-    actions = [event.get("Action") for event in events]
-    until = (
-        max((i for i, action in enumerate(actions) if action == "start"), default=0)
-        if before_start
-        else len(events)
-    )
-    codes = [_attribute(event, "exitCode") for event in events[:until] if event.get("Action") == "die"]
-    return int(codes[-1]) if codes and codes[-1].isdecimal() else None
+def exit_code_after(events: Sequence[Mapping[str, Any]], started: datetime) -> int | None:
+    """How the run that began at `started` ended (more than 128: a signal), as the engine tells it."""
+    ends = [event for event in events if event.get("Action") == "die"]
+    codes = [
+        _attribute(e, "exitCode") for e in ends if int(e.get("timeNano", 0)) / 1e9 >= started.timestamp()
+    ]
+    return int(codes[0]) if codes and codes[0].isdecimal() else None
 
 
 def _attribute(event: Mapping[str, Any], name: str) -> str:

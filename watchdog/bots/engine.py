@@ -35,6 +35,7 @@ _UNREACHED = re.compile(
     r"|connection (aborted|refused)",
     re.I,
 )
+_COMPLAINT = re.compile(r"error|unable|docker:|permission|cannot|.*\bis invalid\b", re.I)
 _DICTIONARY = re.compile(r"\{.*\}", re.S)
 _VALUE = re.compile(
     r"(?i)((?:token|secret|passw(?:or)?d|api[-_]?key|private[-_]?key|credential)[\w-]*['\"]?\s*[=:]\s*)\S+"
@@ -55,13 +56,15 @@ class Said:
 
     @property
     def why(self) -> str:
-        """The end of what it complained of, in one line, without what may be a secret: compose prints the environment
-        of a service together with the mistake that it found there."""
+        """What it complained of, in one line, without what may be a secret: compose prints the environment of a service
+        together with the mistake that it found there."""
         lines = [line.strip() for line in (self.errors or self.text).splitlines() if line.strip()]
-        told = [
-            line for line in lines if re.match(r"error|unable|docker:|permission|cannot", line, re.I)
-        ] or lines
-        text = _VALUE.sub(r"\1***", _DICTIONARY.sub("{...}", " ".join(told[-2:])))
+        told = [at for at, line in enumerate(lines) if _COMPLAINT.match(line)]
+        first = told[0] if told else max(0, len(lines) - 2)
+        quoted = [
+            line for at, line in enumerate(lines[first : first + 2], first) if at == first or at not in told
+        ]
+        text = _VALUE.sub(r"\1***", _DICTIONARY.sub("{...}", " ".join(quoted)))
         return one_line(text, QUOTED).rstrip(".") or f"exit code {self.code}"
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from watchdog.bots import proc
 from watchdog.bots.base import BotError, Running
 from watchdog.bots.container import Container, lives_in, signed, time_of
-from watchdog.bots.container_starter import last_exit_code
+from watchdog.bots.container_starter import exit_code_after
 from watchdog.bots.engine import Engine
 from watchdog.bots.found import Found
 
@@ -75,9 +75,8 @@ class Runs:
         before = {(run.container.id, run.container.started): run for run in self.up}
         runs = [await self._run(c, found, before.get((c.id, c.started)), begun=begun) for c in found.up]
         up = [run for run in runs if run is not None]
-        for run in self.up:
-            if run.key not in {other.key for other in up}:
-                self._codes.append((run.key, await self._ended(run, found)))
+        ended = [run for run in self.up if run.key not in {other.key for other in up}]
+        self._codes.extend([(run.key, await self._ended(run, found)) for run in ended])
         self.up = sorted(up, key=lambda run: (run.key != self.known, run.container.started))
         self.known = self.up[0].key if self.up else None
 
@@ -111,12 +110,13 @@ class Runs:
 
     async def _ended(self, run: Run, found: Found) -> int | None:
         now = next((c for c in found.ours if c.id == run.container.id), None)
-        if now is not None and now.started == run.container.started:
+        if now is not None and now.started == run.container.started and not now.up:
             return now.exit_code
         try:
-            events = await self._engine.events(run.container.id, run.container.created)
+            events = await self._engine.events(run.container.id, run.container.started)
         except BotError as error:
             log.info("how the bot ended is not known: %s", error)
             return None
-        code = last_exit_code(events, before_start=now is not None)
+        started = time_of(run.container.started)
+        code = None if started is None else exit_code_after(events, started)
         return None if code is None else signed(code)

@@ -1,13 +1,16 @@
 """Who started a container, out of what the engine remembers of it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.watchdog.bots.recorded import events, inspected
-from watchdog.bots.container import parse
-from watchdog.bots.container_starter import last_exit_code, tell
+from watchdog.bots.container import parse, time_of
+from watchdog.bots.container_starter import exit_code_after, tell
 from watchdog.bots.starter import Starter
+
+STORY = ("start", "die 3", "start", "die 137")
 
 
 def told(
@@ -57,18 +60,20 @@ def test_an_engine_that_remembers_little_is_no_obstacle(actions: list[str]) -> N
     assert told(*actions, policy="no").text.startswith("whoever gave `docker start` for sol_bot_1")
 
 
-def test_how_the_last_run_ended_and_the_one_before() -> None:
-    story = [event(a) for a in ("start", "die 3", "start", "die 137")]
-    assert last_exit_code(story, before_start=False) == 137
-    assert last_exit_code(story, before_start=True) == 3
-    assert last_exit_code([event("start")], before_start=True) is None
-    assert last_exit_code([], before_start=False) is None
-    assert last_exit_code([{"Action": "die"}], before_start=False) is None
+def test_how_a_run_ended_is_told_by_the_first_end_after_its_start() -> None:
+    began = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    story = [{**event(a), "timeNano": int((began.timestamp() + at) * 1e9)} for at, a in enumerate(STORY)]
+    at = [exit_code_after(story, began + timedelta(seconds=s)) for s in (0, 1.5, 2.5, 4)]
+    assert at == [3, 137, 137, None]
+    assert exit_code_after([], began) is None
+    assert exit_code_after([{"Action": "die", "timeNano": 9e18}], began) is None
 
 
 def test_recorded_events_are_understood() -> None:
-    assert last_exit_code(events(), before_start=True) == 3
     entry = inspected("restarting")
     assert tell(events(), parse(entry), None, []).text == (
         "the engine's restart policy (unless-stopped, after exit code 3)"
     )
+    stopped = time_of(inspected("stopped")["State"]["StartedAt"])
+    assert stopped is not None
+    assert exit_code_after(events(), stopped) == 137

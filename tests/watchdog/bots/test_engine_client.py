@@ -138,8 +138,13 @@ async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
         ('error: {"BINANCE_API_KEY": "hunter2"} is odd', "error: {...} is odd"),
         ("error: binance-api-key: hunter2", "error: binance-api-key: ***"),
         (
-            "Creating bot_1 ... \nERROR: for bot  Cannot start service bot: no space\nEncountered errors.",
-            "ERROR: for bot Cannot start service bot: no space",
+            "Creating p_bot_1 ... \n\nERROR: for p_bot_1  Cannot start service bot: no space\n\n"
+            "ERROR: for bot  Cannot start service bot: no space\nEncountered errors while bringing up the project.\n",
+            "ERROR: for p_bot_1 Cannot start service bot: no space",
+        ),
+        (
+            "The Compose file './c.yml' is invalid because:\nUnsupported config option for services.bot: 'x'\n",
+            "The Compose file './c.yml' is invalid because: Unsupported config option for services.bot: 'x'",
         ),
         ("", "exit code 3"),
         ("\x1b[31mred\x1b[0m\n", "�[31mred�[0m"),

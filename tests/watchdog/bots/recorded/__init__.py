@@ -21,7 +21,7 @@ def inspected(state: str, *, compose: int = 1, **changes: Any) -> dict[str, Any]
 
 def events() -> list[dict[str, Any]]:
     """Of a container that was paused, stopped, and crashed after it was started again."""
-    return copy.deepcopy(_V1["events"])  # type: ignore[no-any-return]
+    return copy.deepcopy(_V1["events"])
 
 
 def _as_v2(entry: dict[str, Any]) -> None:
