@@ -10,7 +10,8 @@ import pytest
 
 UNITS = Path(__file__).parents[2] / "systemd"
 WATCHDOG, TEMPLATE, BOT = "model-watchdog.service", "model-watchdog@.service", "example-bot.service"
-ALL = (WATCHDOG, TEMPLATE, BOT)
+USER = "model-watchdog-user.service"
+ALL = (WATCHDOG, TEMPLATE, USER, BOT)
 BINARY = "/opt/model-watchdog/.venv/bin/model-watchdog"
 
 
@@ -68,7 +69,7 @@ def test_a_mistyped_line_would_be_refused(name: str, right: str, wrong: str, tmp
     assert wrong.split("=")[0] in result.stderr or wrong.split("=")[1] in result.stderr
 
 
-@pytest.mark.parametrize("name", [WATCHDOG, TEMPLATE])
+@pytest.mark.parametrize("name", [WATCHDOG, TEMPLATE, USER])
 def test_nothing_but_the_program_itself_is_missing_before_the_installation(name: str) -> None:
     if Path(BINARY).exists():
         pytest.skip(f"{BINARY} is installed here")
@@ -110,7 +111,7 @@ def test_a_restart_of_the_watchdog_leaves_the_bot_alone(name: str) -> None:
     assert unit["BindPaths"] == [f"%C/{cache}:/tmp %C/{cache}:/var/tmp"]
 
 
-@pytest.mark.parametrize("name", [WATCHDOG, TEMPLATE])
+@pytest.mark.parametrize("name", [WATCHDOG, TEMPLATE, USER])
 def test_systemd_never_gives_up_on_the_watchdog(name: str) -> None:
     unit = of(name)
     assert unit["Restart"] == ["always"]
