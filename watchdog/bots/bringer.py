@@ -7,6 +7,7 @@ reckoned from who may start the unit, and from what happened at the second in wh
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from watchdog.bots.base import BotError
 from watchdog.bots.starter import Starter
 from watchdog.bots.systemctl import Systemctl
 from watchdog.bots.unit import UnitState, parse_time
@@ -47,6 +48,14 @@ async def who_started(systemctl: Systemctl, state: UnitState) -> Starter:
         f"whoever gave `{systemctl.command} start {state.name}` (a person, a cron job, a script{perhaps})",
         "Find out who does (`last`, `crontab -l`, `journalctl --since -10min`), and keep it from doing so.",
     )
+
+
+async def told_starter(systemctl: Systemctl, state: UnitState) -> str:
+    """`who_started` for people: not knowing it is no reason not to know that the bot runs."""
+    try:
+        return (await who_started(systemctl, state)).text
+    except BotError as error:
+        return f"somebody unknown ({error})"
 
 
 def _did(kind: str, properties: Mapping[str, str], began: datetime) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from watchdog.bots import proc
 from watchdog.bots.base import BotError, EndedAtOnceError, Running, Stopped, Wait
-from watchdog.bots.bringer import who_started
+from watchdog.bots.bringer import told_starter, who_started
 from watchdog.bots.cgroup import roots_of
 from watchdog.bots.journal_tail import JournalTail
 from watchdog.bots.restarts import Restarts
@@ -204,6 +204,10 @@ class SystemdBot:
     async def _look(self) -> UnitState:
         """BotError for a unit that does not exist and of which nothing runs: that is no bot that is down."""
         state = parse((await self._systemctl.show(PROPERTIES, self._unit))[0])
+        if not state.name.endswith(".service"):
+            raise BotError(
+                f"{state.name} is no service: set bot.systemd.unit to the unit whose process the bot is."
+            )
         if state.load == "not-found" and state.active in DOWN and not state.processes:
             raise BotError(
                 f"there is no unit {state.name} in {self._whose()}: whether the bot runs under another name cannot be "
@@ -239,8 +243,10 @@ class SystemdBot:
         """Asked once for each start."""
         if self._starter is None or self._starter[0] != state.invocation:
             ours = state.main and (state.main.pid, state.main.started_ticks) == self._begun
-            text = "the watchdog" if ours else (await who_started(self._systemctl, state)).text
-            self._starter = (state.invocation, text)
+            self._starter = (
+                state.invocation,
+                "the watchdog" if ours else await told_starter(self._systemctl, state),
+            )
         return self._starter[1]
 
     def _whose(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from watchdog.bots import cgroup, proc
+from watchdog.bots.base import BotError
 
 PROPERTIES = (
     "Id", "LoadState", "LoadError", "ActiveState", "SubState", "Result", "Job", "MainPID", "ControlPID", "ControlGroup",
@@ -146,6 +147,13 @@ def _main(pid: int) -> proc.Stat | None:
 
 def parse(shown: Mapping[str, str]) -> UnitState:
     """Out of `systemctl show` (in the C locale and in UTC); the control group is read, too. BotError."""
+    try:
+        return _parse(shown)
+    except (KeyError, ValueError) as e:
+        raise BotError(f"`systemctl show` said what no systemd says ({e}): see what `systemctl` runs.") from e
+
+
+def _parse(shown: Mapping[str, str]) -> UnitState:
     number = {
         key: int(shown.get(key) or 0) for key in ("MainPID", "NRestarts", "ExecMainPID", "ExecMainStatus")
     }

@@ -413,6 +413,16 @@ async def test_a_unit_that_nobody_knows_is_an_error_and_not_a_bot_that_is_down()
             await ask()
 
 
+async def test_what_is_no_service_is_no_bot(unit: Unit) -> None:
+    unit.write()
+    timer = unit.other(".timer", "[Timer]\nOnActiveSec=1h\n")
+    with pytest.raises(BotError, match=rf"{timer} is no service: set bot.systemd.unit"):
+        await SystemdBot(timer, Systemctl(), 5.0).find()
+    short = SystemdBot(unit.name.removesuffix(".service"), Systemctl(), 5.0)
+    assert await up(unit, short) in unit.processes()
+    await short.stop(10)
+
+
 # -- what it wrote
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.watchdog.bots.fake_systemctl import DOWN, UP
 from watchdog.bots import proc
+from watchdog.bots.base import BotError
 from watchdog.bots.unit import UnitState, parse, parse_span, parse_time
 
 ME = {"MainPID": str(os.getpid())}
@@ -158,3 +159,12 @@ def test_infinity_is_no_limit_and_never_is_no_time() -> None:
     assert parse_time("") is None
     assert parse_time("n/a") is None
     assert parse_time("Mon 2026-11-23 15:02:18 UTC") == datetime(2026, 11, 23, 15, 2, 18, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("odd", [{"MainPID": "[not set]"}, {"NRestarts": "many"}, {"ActiveState": None}])
+def test_an_answer_that_makes_no_sense_is_an_error_and_no_bot_that_is_down(
+    odd: dict[str, str | None],
+) -> None:
+    shown = {key: value for key, value in (DOWN | odd).items() if value is not None}
+    with pytest.raises(BotError, match="said what no systemd says"):
+        parse(shown)
