@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Collection
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -99,8 +100,12 @@ class ControlFolder:
 
     def pending(self) -> list[Order]:
         """The orders that lie in the folder, whole: a file counts once two looks found it unchanged, since whoever
-        writes it with `echo` makes it first and fills it then."""
-        found: list[Order] = []
+        writes it with `echo` makes it first and fills it then.
+
+        The one that was laid last comes last, so that it holds: while nobody looked, a person may have ordered a resume
+        and then, after all, a halt. Of two that were laid at once the halt is the last.
+        """
+        found: list[tuple[int, bool, Order]] = []
         for what in ORDERS:
             flag = self.path / what.upper()
             try:
@@ -110,9 +115,9 @@ class ControlFolder:
                 continue
             seen = (now.st_ino, now.st_mtime_ns, now.st_size)
             if self._looked.get(what) == seen:
-                found.append(self._read(flag, what))
+                found.append((now.st_ctime_ns, what == "halt", self._read(flag, what)))
             self._looked[what] = seen
-        return found
+        return [order for *_, order in sorted(found, key=itemgetter(0, 1))]
 
     def consume(self, order: Order, now: datetime) -> None:
         """Moves the flag to `handled/`, so that it is never obeyed again."""

@@ -1,8 +1,10 @@
 """The control folder, with real files: what counts as an order, whose it is, and whom it listens to."""
 
+import itertools
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -129,10 +131,38 @@ def test_a_flag_that_was_taken_away_before_it_counted_is_no_order(control: Contr
     assert control.pending() == []
 
 
-def test_a_halt_goes_before_a_rollback_before_a_resume(control: ControlFolder) -> None:
-    for name in ("RESUME", "ROLLBACK", "HALT"):
-        flag(control, name)
-    assert [order.what for order in seen(control)] == ["halt", "rollback", "resume"]
+def laid_at(path: Path, folder: Path, later_than: Path | None) -> None:
+    """The kernel stamps what is done within a few milliseconds with the same time: it is laid until it is later."""
+    for number in range(1000):
+        part = folder / f"part-{number}"
+        part.touch()
+        part.replace(path)
+        if later_than is None or path.stat().st_ctime_ns > later_than.stat().st_ctime_ns:
+            return
+        time.sleep(0.001)
+    raise AssertionError("the clock stands still")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["HALT", "ROLLBACK", "RESUME"])))
+def test_the_order_that_was_laid_last_comes_last(
+    control: ControlFolder, tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    """A person who ordered a resume and then, after all, a halt, wants the bot halted."""
+    before = None
+    for name in order:
+        laid_at(control.path / name, tmp_path, before)
+        before = control.path / name
+    assert [found.what for found in seen(control)] == [name.lower() for name in order]
+
+
+def test_of_orders_that_were_laid_at_once_the_halt_comes_last(control: ControlFolder) -> None:
+    times = [0, 1]
+    for _ in range(1000):  # the kernel stamps what is done within a few milliseconds with the same time
+        times = [flag(control, name).stat().st_ctime_ns for name in ("HALT", "ROLLBACK", "RESUME")]
+        if len(set(times)) == 1:
+            break
+    assert len(set(times)) == 1
+    assert [found.what for found in seen(control)] == ["rollback", "resume", "halt"]
 
 
 def test_a_consumed_flag_lies_in_handled_and_is_no_order_any_more(control: ControlFolder) -> None:
