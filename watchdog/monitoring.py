@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from registry import RegistryError
@@ -75,9 +76,13 @@ class Lookout:
         self._uptime = Uptime(world, incident, self._say, self._save)
         self._states: list[State] = []
 
-    def _follower(self, name: str, path: Any) -> Follower:
-        kept = self._incident.facts.get(name)
-        return Follower(path, Place.restore(kept) if kept is not None else end_of(path))
+    def _follower(self, name: str, path: Path) -> Follower:
+        """From the place at the start. Without one (another build began this incident) from here on."""
+        try:
+            place = Place.restore(self._incident.facts[name])
+        except (KeyError, ValueError):
+            place = end_of(path)
+        return Follower(path, place)
 
     def close(self) -> None:
         """Lets go of the files."""

@@ -165,6 +165,18 @@ async def test_while_the_registry_cannot_be_read_the_looks_wait_and_lose_nothing
     assert looks(run)["predictions"][1].startswith("1 since the restart")
 
 
+async def test_an_incident_that_another_build_began_is_looked_at_from_here_on(long: House) -> None:
+    run = await monitored(long)
+    for name in ("trades_place", "started_at"):
+        del run.incident.facts[name]
+    run.incident.facts["log_place"] = {"of": "a newer build"}
+    trade(long, type="exit", pnl=-5.0)
+    at(long, 10, lambda: long.bot.log("Prediction: 1"))
+    assert isinstance(await procedure.monitor(run), Done)
+    assert looks(run)["predictions"][1].startswith("1 since the restart")
+    assert looks(run)["trades"][0] == "not yet"
+
+
 async def test_a_journal_that_cannot_be_written_ends_no_watching(long: House) -> None:
     run = await monitored(long)
     long.faults.refuse = lambda number: True
