@@ -91,11 +91,14 @@ class Closer:
         try:
             await self.market.close(holding, self.name(sheet.symbol, holding.side, closing.attempt))
         except ExchangeError as error:
-            if not error.lost:
+            if error.lost:
+                sheet.held(None)
+            else:
                 closing.sent_at = None  # it was not taken, that is certain
             if error.kind == "refused":
                 closing.refused, closing.why = closing.refused + 1, str(error)
             raise
+        sheet.held(None)  # what was read before is of before
         closing.acked, closing.refused = True, 0
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from watchdog.exchange.answers import Sent
+from watchdog.exchange.errors import garbled
 from watchdog.exchange.known import Holding, OpenOrder
 
 
@@ -17,8 +18,9 @@ class Market(Protocol):
     async def open_orders(self, symbol: str) -> list[OpenOrder]:
         """All that wait, basic and conditional."""
 
-    async def holdings(self, symbol: str, *, again: bool) -> list[Holding]:
-        """What is held, flat sides left out. `again`: a second reading, from another source where there is one."""
+    async def holdings(self, symbol: str) -> list[Holding]:
+        """What is held, flat sides left out: read twice, from two sources where there are two, for a single answer may
+        be stale, or an empty list that should not be one. `garbled` when the two contradict each other."""
 
     async def cancel(self, order: OpenOrder) -> None:
         """Cancels one order. `refused` when it is not open any more."""
@@ -31,3 +33,11 @@ class Market(Protocol):
 
     async def flows(self, since: datetime, until: datetime) -> Decimal | None:
         """Money that came in less money that went out, quote currency; None when that cannot be said for sure."""
+
+
+def agreed(symbol: str, first: list[Holding], second: list[Holding]) -> list[Holding]:
+    """What two readings have in common, flat sides left out; `garbled` when they differ."""
+    held = [holding for holding in first if holding.state != "flat"]
+    if {h.side: h.amount for h in held} != {h.side: h.amount for h in second if h.state != "flat"}:
+        raise garbled("positions", f"two answers about {symbol} contradict each other")
+    return held

@@ -18,7 +18,7 @@ from itertools import count
 from typing import Literal, TypeVar
 
 from watchdog.exchange.closing import Closer, given_up
-from watchdog.exchange.errors import ExchangeError, garbled
+from watchdog.exchange.errors import ExchangeError
 from watchdog.exchange.known import Holding, OpenOrder, protectors, unknown
 from watchdog.exchange.line import Line
 from watchdog.exchange.market import Market
@@ -105,7 +105,7 @@ class Settling:
     async def _round(self, sheet: Sheet) -> None:
         sheet.trouble = None
         orders, refused = await self._look(sheet, self._market.open_orders(sheet.symbol))
-        holdings, refused_too = await self._look(sheet, self._read_twice(sheet.symbol))
+        holdings, refused_too = await self._look(sheet, self._market.holdings(sheet.symbol))
         sheet.held(holdings)
         sheet.refusals = sheet.refusals + 1 if refused or refused_too else 0
         if orders is None:
@@ -130,14 +130,6 @@ class Settling:
             self._logged.add((sheet.symbol, sheet.trouble))
             log.info("exchange: %s: %s", sheet.symbol, sheet.trouble)
 
-    async def _read_twice(self, symbol: str) -> list[Holding]:
-        """A single answer is not believed: it may be stale, or an empty list that should not be one."""
-        first = await self._market.holdings(symbol, again=False)
-        second = await self._market.holdings(symbol, again=True)
-        if {h.side: h.amount for h in first} != {h.side: h.amount for h in second}:
-            raise garbled("positions", f"two answers about {symbol} contradict each other")
-        return first
-
     async def _cancel(self, sheet: Sheet, orders: list[OpenOrder]) -> None:
         fates = fates_of(self._policy, sheet, orders, stops_lock=self._market.stops_lock)
         sheet.saw(orders, fates)
@@ -145,7 +137,7 @@ class Settling:
         if doomed:
             self._note()  # after a crash, too, it is told which orders were cancelled
         lists: set[str] = set()
-        refused = False
+        refused = changed = False
         for order in doomed:
             if order.list_id in lists:
                 continue  # it went with another leg of its list
@@ -155,7 +147,11 @@ class Settling:
                 if error.code != GONE:
                     self._failed(sheet, error)
                     refused = refused or error.kind == "refused"
+                changed = changed or error.lost or error.code == GONE
             else:
+                changed = True
                 sheet.cancelled(order)
                 lists |= set() if order.list_id is None else {order.list_id}
         sheet.uncancellable = sheet.uncancellable + 1 if refused else 0
+        if changed:
+            sheet.saw_nothing()  # what was read before is of before

@@ -10,6 +10,7 @@ from watchdog.exchange.answers import Row, Rules, Sent, rows, rules, sent
 from watchdog.exchange.errors import NO_SUCH_ORDER, ExchangeError
 from watchdog.exchange.known import BOTH, Holding, OpenOrder, plain
 from watchdog.exchange.line import Line
+from watchdog.exchange.market import agreed
 from watchdog.exchange.transfers import net_of_wallet
 
 NO_LIST = "-1"
@@ -30,21 +31,24 @@ class SpotMarket:
         found = rows(call, await self._ask(call, lambda c: c.get_open_orders(symbol=symbol)))
         return [_order(row) for row in found if row.text("symbol") == symbol]
 
-    async def holdings(self, symbol: str, *, again: bool) -> list[Holding]:  # noqa: ARG002 - there is one source
-        """Free and locked, at the last price."""
+    async def holdings(self, symbol: str) -> list[Holding]:
+        """Free and locked, at the last price. There is one source, which is asked twice."""
         limits = await self._limits(symbol)
         for earlier in self._symbols[: self._symbols.index(symbol)]:
             if await self._base(earlier) == limits.base:
                 return []
+        first, second = [await self._balance(symbol, limits.base) for _ in range(2)]
+        price = await self._price(symbol) if first else None
+        held = [replace(holding, mark=price) for holding in agreed(symbol, first, second)]
+        return [replace(holding, dust=_too_little(holding, limits)) for holding in held]
+
+    async def _balance(self, symbol: str, asset: str) -> list[Holding]:
         row = Row("account", await self._ask("account", lambda c: c.get_account()))
-        mine = next((each for each in row.rows("balances") if each.body.get("asset") == limits.base), None)
+        mine = next((each for each in row.rows("balances") if each.body.get("asset") == asset), None)
         if mine is None:
             return []
         free, locked = mine.amount("free"), mine.amount("locked")
-        if free + locked == 0:
-            return []
-        holding = Holding(symbol, BOTH, free + locked, mark=await self._price(symbol), locked=locked)
-        return [replace(holding, dust=_too_little(holding, limits))]
+        return [Holding(symbol, BOTH, free + locked, locked=locked)]
 
     async def _base(self, symbol: str) -> str | None:
         """None for a symbol that does not exist, which is told with it."""

@@ -9,6 +9,7 @@ from watchdog.exchange.answers import Row, Rules, Sent, rows, rules, sent
 from watchdog.exchange.errors import NO_SUCH_CALL, NO_SUCH_ORDER, ExchangeError, garbled
 from watchdog.exchange.known import BOTH, Holding, OpenOrder, plain
 from watchdog.exchange.line import Line
+from watchdog.exchange.market import agreed
 from watchdog.exchange.transfers import net_income
 
 HEDGE_SIDES = frozenset({"LONG", "SHORT"})
@@ -33,18 +34,19 @@ class UsdmMarket:
             *(_algo(row) for row in rows(algo, waiting) if row.text("symbol") == symbol),
         ]
 
-    async def holdings(self, symbol: str, *, again: bool) -> list[Holding]:
-        """First as version 3 has it, which is silent about a flat symbol. Then as version 2, which has a row for it.
-        Where that has none, or is gone, nothing is believed to be held only if the account says so, too: that is an
-        object with sums, which no empty list can be mistaken for."""
-        if not again:
-            return _held(await self._positions(symbol, 3))
-        found = await self._where_it_exists(self._positions(symbol, 2))
-        if found is None:
-            found = await self._positions(symbol, 3)
-        if not found:
-            found = await self._where_it_exists(self._in_account(symbol)) or found
-        return _held(found)
+    async def holdings(self, symbol: str) -> list[Holding]:
+        """First as version 3 has it, which is silent about a flat symbol; then as version 2, which has a row for it.
+
+        Should that be silent, too, or gone, the account is asked: it is an object with sums, which no empty list can be
+        mistaken for. Silence of the second source does not take away what the first one tells twice.
+        """
+        first = await self._positions(symbol, 3)
+        second = await self._where_it_exists(self._positions(symbol, 2))
+        if not second:
+            second = await self._where_it_exists(self._in_account(symbol))
+        if not second and first:
+            second = await self._positions(symbol, 3)
+        return agreed(symbol, first, second or [])
 
     async def _where_it_exists(self, asked: Awaitable[list[Holding]]) -> list[Holding] | None:
         try:
@@ -139,10 +141,6 @@ class UsdmMarket:
 
     async def _ask(self, call: str, make: Callable[[Any], Awaitable[Any]]) -> Any:
         return await self._line.ask(call, lambda: make(self._client))
-
-
-def _held(holdings: list[Holding]) -> list[Holding]:
-    return [holding for holding in holdings if holding.state != "flat"]
 
 
 def _position(row: Row, profit: str) -> Holding:

@@ -103,6 +103,7 @@ async def test_positions_that_are_lied_away_for_ever_are_never_flat(endpoint: st
 
 
 SILENT: list[tuple[Kind, dict[str, Any]]] = [("nothing", {}), ("error", {"code": -5000, "status": 404})]
+"""An endpoint that has nothing to say, and one that is no more."""
 
 
 async def test_one_of_the_sources_may_fall_silent_for_ever(tmp_path: Path) -> None:
@@ -113,6 +114,16 @@ async def test_one_of_the_sources_may_fall_silent_for_ever(tmp_path: Path) -> No
             bench.desk.fault("GET /fapi/v2/positionRisk", kind, times=None, **options)
             await bench.settle()
             assert (kind, bench.oracle(), bench.pages, bench.truth("SOLUSDT")) == (kind, [], "", {})
+
+
+async def test_where_only_one_source_exists_it_is_asked_twice(tmp_path: Path) -> None:
+    scene = SCENES["close"]
+    async with benched(tmp_path / "house", **scene.options) as bench:
+        bench.fresh(scene.stage)
+        for endpoint in ("GET /fapi/v2/positionRisk", "GET /fapi/v2/account"):
+            bench.desk.fault(endpoint, "error", times=None, code=-5000, status=404)
+        await bench.settle()
+        assert (bench.oracle(), bench.pages, bench.truth("SOLUSDT")) == ([], "", {})
 
 
 async def test_a_clock_that_is_wrong_by_hours_is_put_right_in_the_midst_of_it(tmp_path: Path) -> None:

@@ -232,7 +232,10 @@ class TestWhatIsClosed:
             await settled(bench, stage)
             assert len(posted(bench)) == 3
             assert bench.took_s < 5
-            assert "orders are still open, or positions still held, that should be gone (incident 1)" in bench.pages
+            assert (
+                "orders are still open, or positions still held, that should be gone (incident 1)"
+                in bench.pages
+            )
             assert "SOLUSDT long 1.3, entry 152" in bench.pages
             assert "POST fapi/v1/order: HTTP 400, code -2019: the margin does not suffice" in bench.pages
             assert bench.waiting("SOLUSDT") == ["STOP_MARKET"]  # its stop is all that it has
@@ -247,7 +250,8 @@ class TestWhatIsClosed:
         await settled(bench, stage)
         assert bench.took_s < 5
         assert (
-            "still held, that should be gone (incident 1)\nBUY LIMIT 1 SOLUSDT at 140 (bot1001)" in bench.pages
+            "still held, that should be gone (incident 1)\nBUY LIMIT 1 SOLUSDT at 140 (bot1001)"
+            in bench.pages
         )
 
     async def test_a_bot_that_was_brought_back_and_opened_the_same_again_is_closed_again(
