@@ -23,6 +23,8 @@ Remembered = tuple[int, int, str]  # pid, started_ticks, boot id
 POLL_S = 0.1
 SETTLE_S = 0.5  # how long after the end whatever brings a bot back is waited for
 ATTEMPTS = 3
+NOTICED_S = 3.0  # how long systemd may take to notice that a process has ended
+GONE_POLL_S = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,6 @@ class SystemdBot:
         self._boot_id = proc.boot_id()
         self._known = remembered[:2] if remembered and remembered[2] == self._boot_id else None
         self._ours = self._known
-        self._begun: tuple[int, int] | None = None
         self._sleep, self._monotonic, self._kill_wait_s = sleep, monotonic, kill_wait_s
         self._ended: tuple[tuple[int, int], int] | None = None
         self._restarts = Restarts()
@@ -146,7 +147,8 @@ class SystemdBot:
             asked = job.done()
             state = await self._look()
             if state.main:
-                self._ours = self._begun = (state.main.pid, state.main.started_ticks)
+                self._ours = (state.main.pid, state.main.started_ticks)
+                self._starter = (state.invocation, "the watchdog")
                 return (await self._running(state))[0]
             if asked and (state.resting or (state.active in DOWN and not state.starting)):
                 raise await self._why_not(state, job.result())
@@ -203,7 +205,14 @@ class SystemdBot:
 
     async def _look(self) -> UnitState:
         """BotError for a unit that does not exist and of which nothing runs: that is no bot that is down."""
-        state = parse((await self._systemctl.show(PROPERTIES, self._unit))[0])
+        until = self._monotonic() + NOTICED_S
+        while (state := parse((await self._systemctl.show(PROPERTIES, self._unit))[0])).gone_pid:
+            if self._monotonic() >= until:
+                raise BotError(
+                    f"systemd names pid {state.gone_pid} as the main process of {state.name}, and it is not to be seen "
+                    "in /proc: mount that without hidepid=, and let the watchdog's unit have no ProtectProc=."
+                )
+            await asyncio.sleep(GONE_POLL_S)  # it has just died: systemd is about to tell how
         if not state.name.endswith(".service"):
             raise BotError(
                 f"{state.name} is no service: set bot.systemd.unit to the unit whose process the bot is."
@@ -242,11 +251,7 @@ class SystemdBot:
     async def _started_by(self, state: UnitState) -> str:
         """Asked once for each start."""
         if self._starter is None or self._starter[0] != state.invocation:
-            ours = state.main and (state.main.pid, state.main.started_ticks) == self._begun
-            self._starter = (
-                state.invocation,
-                "the watchdog" if ours else await told_starter(self._systemctl, state),
-            )
+            self._starter = (state.invocation, await told_starter(self._systemctl, state))
         return self._starter[1]
 
     def _whose(self) -> str:

@@ -55,6 +55,8 @@ class UnitState:
     """Something waits to be done with it: a start, a stop."""
     main: proc.Stat | None
     """The main process, once its program is executed."""
+    gone_pid: int
+    """A main process that is dead, or not to be seen, while systemd still takes it for alive; 0 = none."""
     invocation: str
     """Differs from start to start; "" once systemd has forgotten the last one."""
     restarts: int
@@ -139,10 +141,12 @@ class UnitState:
         return f" ({said[1].rstrip('.')})" if said and self.load != "masked" else ""
 
 
-def _main(pid: int) -> proc.Stat | None:
-    """Until the program is executed, it is a child of systemd under the name `(program)`."""
+def _main(pid: int) -> tuple[proc.Stat | None, int]:
+    """The process, or the pid that is gone; neither until the program is executed: it is systemd's `(program)` then."""
     found = proc.stat(pid) if pid else None
-    return None if found is None or found.dead or found.comm.startswith("(") else found
+    if found is None or found.dead:
+        return None, pid
+    return None if found.comm.startswith("(") else found, 0
 
 
 def parse(shown: Mapping[str, str]) -> UnitState:
@@ -159,6 +163,7 @@ def _parse(shown: Mapping[str, str]) -> UnitState:
     }
     cld = int(shown.get("ExecMainCode") or 0)  # wait(2): 1 = exited, 2 = killed, 3 = killed with a core dump
     status = number["ExecMainStatus"]
+    main, gone_pid = _main(number["MainPID"])
     tested = parse_time(shown.get("ConditionTimestamp", ""))
     return UnitState(
         name=shown["Id"],
@@ -168,7 +173,8 @@ def _parse(shown: Mapping[str, str]) -> UnitState:
         sub=shown["SubState"],
         result=shown.get("Result", ""),
         job=bool(shown.get("Job")),
-        main=_main(number["MainPID"]),
+        main=main,
+        gone_pid=gone_pid,
         invocation=shown.get("InvocationID", ""),
         restarts=number["NRestarts"],
         restart=shown.get("Restart", "no"),

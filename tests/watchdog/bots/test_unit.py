@@ -34,6 +34,18 @@ def test_a_unit_that_runs_has_its_main_process() -> None:
     assert (found.down, found.starting, found.resting, found.trouble(0)) == (False, False, False, None)
 
 
+def test_a_process_that_died_just_now_is_told_apart_from_a_unit_that_is_down() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    zombie = state(UP, {"MainPID": str(pid)})
+    os.waitpid(pid, 0)
+    reaped = state(UP, {"MainPID": str(pid)})
+    assert [(s.main, s.gone_pid) for s in (zombie, reaped)] == [(None, pid), (None, pid)]
+    assert (state(UP, ME).gone_pid, state(DOWN).gone_pid) == (0, 0)
+
+
 def test_a_unit_that_is_down_is_down() -> None:
     found = state(DOWN)
     assert (found.main, found.down, found.starting, found.trouble(0)) == (None, True, False, None)
