@@ -67,6 +67,10 @@ class Client(AsyncClient):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold the signed URL
             raise broken(call, error) from None
 
+    def _get_request_kwargs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """A redirect is not followed: the key would go to another host, whose empty list would be an answer."""
+        return {**super()._get_request_kwargs(*args, **kwargs), "allow_redirects": False}
+
     async def _handle_response(self, response: Any) -> Any:
         """In place of the library's, whose errors hold the request, and which takes an empty body for an answer."""
         body = await response.read()

@@ -82,7 +82,7 @@ def answered(call: str, status: int, code: int | None, retry_after: str | None) 
     if code == CLOCK:
         why = f"{said}: this machine's clock differs from the exchange's"
         return ExchangeError(call, why, "clock", status=status, code=code)
-    if status >= 500 or status == 408 or code in UNSURE:
+    if status < 400 or status >= 500 or status == 408 or code in UNSURE:  # below 400: sent elsewhere
         return ExchangeError(call, said, "failed", status=status, code=code)
     meaning = MEANINGS.get(code or 0)
     return ExchangeError(call, f"{said}: {meaning}" if meaning else said, "refused", status=status, code=code)

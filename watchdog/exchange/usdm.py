@@ -38,14 +38,17 @@ class UsdmMarket:
         """First as version 3 has it, which is silent about a flat symbol; then as version 2, which has a row for it.
 
         Should that be silent, too, or gone, the account is asked: it is an object with sums, which no empty list can be
-        mistaken for. Silence of the second source does not take away what the first one tells twice.
+        mistaken for. Silence of the second source does not take away what the first one tells twice. Where version 3
+        does not exist, version 2 is asked in its place, too.
         """
-        first = await self._positions(symbol, 3)
+        newest, first = 3, await self._where_it_exists(self._positions(symbol, 3))
+        if first is None:
+            newest, first = 2, await self._positions(symbol, 2)
         second = await self._where_it_exists(self._positions(symbol, 2))
         if not second:
             second = await self._where_it_exists(self._in_account(symbol))
         if not second and first:
-            second = await self._positions(symbol, 3)
+            second = await self._positions(symbol, newest)
         return agreed(symbol, first, second or [])
 
     async def _where_it_exists(self, asked: Awaitable[list[Holding]]) -> list[Holding] | None:

@@ -1,5 +1,6 @@
 """The client: every API at base_url, its own clock, strict answers, and not a secret in what goes wrong."""
 
+import asyncio
 import logging
 import traceback
 from collections.abc import AsyncIterator
@@ -103,6 +104,36 @@ async def test_what_is_no_answer_is_none(
     with pytest.raises(ExchangeError) as caught:
         await client.futures_create_order(symbol="SOLUSDT", side="BUY", type="MARKET", quantity="1")
     assert (caught.value.kind, caught.value.lost) == (kind, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "call"), [(302, "futures_get_open_orders"), (307, "futures_create_order")]
+)
+async def test_a_redirect_is_followed_nowhere(status: int, call: str) -> None:
+    met: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.append(await reader.readuntil(b"\r\n\r\n"))
+        if b"/elsewhere" in met[-1]:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]")
+        else:
+            head = f"HTTP/1.1 {status} Found\r\nLocation: http://localhost:{port}/elsewhere\r\n"
+            writer.write(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = Client(KEY, SECRET, f"http://127.0.0.1:{port}", 1.0)
+    try:
+        with pytest.raises(ExchangeError) as caught:
+            await getattr(client, call)(symbol="SOLUSDT")
+    finally:
+        await client.close_connection()
+        server.close()
+        await server.wait_closed()
+    assert (caught.value.kind, caught.value.status, caught.value.lost) == ("failed", status, True)
+    assert len(met) == 1  # the key went nowhere else, and no empty list came from there
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"no"', b'{"code": "x"}', b"", b"<html>"])

@@ -16,6 +16,7 @@ from watchdog.exchange.errors import ExchangeError, answered, broken
         (400, -1000, "failed", True),
         (400, -1006, "failed", True),
         (408, -1007, "failed", True),
+        (302, None, "failed", True),
         (500, None, "failed", True),
         (503, -1016, "failed", True),
         (429, -1003, "limited", False),

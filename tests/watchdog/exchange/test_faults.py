@@ -24,7 +24,7 @@ FAULTS: list[tuple[Kind, bool | None]] = [
     if kind not in USELESS
     for done in ((None,) if kind in DONE or kind in {"rate_limit", "ban", "error"} else (None, True))
 ]
-EACH = 1 if THOROUGH else 31
+EACH = 1 if THOROUGH else 47
 
 
 async def one_run(bench: Bench, scene: Scene, call: int, kind: Kind, done: bool | None) -> list[str]:
@@ -116,11 +116,12 @@ async def test_one_of_the_sources_may_fall_silent_for_ever(tmp_path: Path) -> No
             assert (kind, bench.oracle(), bench.pages, bench.truth("SOLUSDT")) == (kind, [], "", {})
 
 
-async def test_where_only_one_source_exists_it_is_asked_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["v2", "v3"])
+async def test_where_only_one_source_exists_it_is_asked_twice(tmp_path: Path, missing: str) -> None:
     scene = SCENES["close"]
     async with benched(tmp_path / "house", **scene.options) as bench:
         bench.fresh(scene.stage)
-        for endpoint in ("GET /fapi/v2/positionRisk", "GET /fapi/v2/account"):
+        for endpoint in (f"GET /fapi/{missing}/positionRisk", "GET /fapi/v2/account"):
             bench.desk.fault(endpoint, "error", times=None, code=-5000, status=404)
         await bench.settle()
         assert (bench.oracle(), bench.pages, bench.truth("SOLUSDT")) == ([], "", {})
