@@ -11,6 +11,7 @@ from registry.memory import BeingWrittenError
 from registry.paths import resolve
 
 MAIN = "main"
+LONGEST_NAME = 200
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 
 
@@ -65,8 +66,10 @@ def described(entry: object) -> list[Described]:
 
 
 def _described(name: str, part: object) -> Described:
-    if not name.isprintable():
-        raise ValueError(f"the artifact {name[:200]!a} has no name of printable characters")
+    if not name.isprintable() or len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"the artifact {name[:LONGEST_NAME]!a} has no name of printable characters, and not too many"
+        )
     written: Any = part.get("path") if isinstance(part, dict) else None
     if not isinstance(part, dict) or not isinstance(written, str):
         raise ValueError(f'artifact {name} has no "path" that is a text')

@@ -11,6 +11,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
+LONGEST = 4096
+"""Characters: what the kernel takes."""
+
+MOST_FOLDERS = 64
+"""Each is looked for by itself: a path of thousands would take as long as an attack."""
+
 
 def resolve(written: str, folder: Path) -> Path:
     """The file that a path in registry.json means; `folder` is the absolute folder of that registry.json.
@@ -41,7 +47,8 @@ def _names(written: str) -> tuple[str, ...]:
     windows = "\\" in written and "/" not in written
     path = PureWindowsPath(written) if windows else PurePosixPath(written)
     names = tuple(part for part in path.parts if part != path.anchor)
-    if not names or names[-1] == ".." or not written.isprintable():
+    too_long = len(names) > MOST_FOLDERS or len(written) > LONGEST
+    if not names or names[-1] == ".." or not written.isprintable() or too_long:
         raise ValueError(f"{written[:200]!a} names no file")
     return names
 

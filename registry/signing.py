@@ -89,7 +89,8 @@ class PublicKey:
 
         found = signatures(entry)
         if self.id not in found:
-            others = f" (by {', '.join(map(str, found))} only)" if found else ""
+            ids = [name for name in found if name.isalnum() and len(name) <= len(self.id)]
+            others = f" (by {', '.join(ids[:3])} only)" if ids else ""
             return Judgement("unsigned", f"{version} bears no signature by the key {self.id}{others}")
         try:
             signature = base64.b64decode(found[self.id], validate=True)

@@ -83,6 +83,16 @@ class Snapshot:
     def paths(self, version: str) -> dict[str, Path]:
         return {artifact.name: artifact.path for artifact in self.artifacts(version)}
 
+    @property
+    def versions(self) -> list[str]:
+        return list(self._models)
+
+    def paths_if_any(self, version: str) -> dict[str, Path]:
+        try:
+            return self.paths(version)
+        except RegistryError:
+            return {}
+
     def check(self, version: str) -> list[ArtifactState]:
         """One state for each artifact, the main one first. It is the main one's that tells of the signature, too."""
         main, *further = [check(artifact, self._sha256) for artifact in self.artifacts(version)]

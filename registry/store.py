@@ -150,7 +150,8 @@ class Store:
             raise self._misshapen('"current_version" ', "a text or null")
         if not isinstance(data.setdefault("history", []), list):
             raise self._misshapen('"history" ', "a list of events")
-        for name in (data["current_version"] or "", *data["models"]):
+        current = data["current_version"]
+        for name in (*([current] if current else []), *data["models"]):
             if not is_name(name):
                 raise self._misshapen(
                     f"the version {name[:LONGEST_NAME]!a} ", "one line of printable characters"
@@ -194,7 +195,7 @@ class Store:
 
 def is_name(text: str) -> bool:
     """Whether a text can name something: it is said in alerts and logs, where it must not begin lines of its own."""
-    return text.isprintable() and len(text) <= LONGEST_NAME
+    return text.isprintable() and 0 < len(text) <= LONGEST_NAME
 
 
 def sync_folder(folder: Path) -> None:

@@ -92,6 +92,11 @@ class RegistryView:
         """The files of a version by artifact name, there or not; "main" is the entry's own."""
         return self._snapshot().paths(version)
 
+    def files(self) -> dict[str, dict[str, Path]]:
+        """`artifacts` of every version, from one reading; empty for an entry of another shape, which names none."""
+        snapshot = self._snapshot()
+        return {version: snapshot.paths_if_any(version) for version in snapshot.versions}
+
     def check(self, version: str) -> list[ArtifactState]:
         """The state of every file of a version, and of its signature; RegistryError when it is unknown or its entry
         has another shape."""

@@ -135,17 +135,11 @@ def bot_log(settings: Settings) -> Iterator[Finding]:
 
 def _versions(settings: Settings) -> list[Names]:
     registry, links = ModelRegistry(settings.registry.path), settings.registry.links
-    found = []
     try:
-        versions = list(registry.read()["models"])
+        files = registry.files()
     except RegistryError:
         return []  # told by the part that looks at the registry
-    for version in versions:
-        try:
-            found.append(names_of(version, registry.artifacts(version), links))
-        except RegistryError:
-            continue  # told there, too
-    return found
+    return [names_of(version, own, links) for version, own in files.items()]
 
 
 def _unread(what: str, settings: Settings, trouble: str, key: str) -> Finding:

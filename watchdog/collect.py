@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from config import Settings
@@ -40,7 +39,7 @@ from watchdog.log_files import read_tail
 from watchdog.messages import span
 from watchdog.model_files import ModelFiles
 from watchdog.place import Place
-from watchdog.proof import Names, names_of
+from watchdog.proof import Names, names_of_all
 from watchdog.trades import CUT, MOST_S_A_TICK, Trades
 
 log = logging.getLogger(__name__)
@@ -414,16 +413,11 @@ class Collector:
 
     def _names(self) -> list[Names]:
         if self._known_names is None:
-            files: dict[str, dict[str, Path]] = {}
-            for version in self.versions:
-                try:
-                    files[version] = self._registry.artifacts(version)
-                except RegistryError:
-                    files[version] = {}
-            self._known_names = [
-                names_of(version, own, {}, [files[v] for v in files if v != version])
-                for version, own in files.items()
-            ]
+            try:
+                files = self._registry.files()
+            except RegistryError:
+                return []  # told already, by who reads the current version
+            self._known_names = list(names_of_all(files, {}).values())
         return self._known_names
 
     def _trouble(self, name: str, text: str | None) -> None:

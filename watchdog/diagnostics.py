@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from config import Settings
-from registry import ModelRegistry, RegistryError
+from registry import ModelRegistry
 from registry.history import switches
 from triggers import tells_loaded, tells_loading
 from watchdog.bot_log import BotLogParser
 from watchdog.comparison import Span, distribution, reading, table
 from watchdog.follow import Follower
 from watchdog.predictions import SOURCES
-from watchdog.proof import names_of
+from watchdog.proof import names_of_all
 from watchdog.rules import load_error_rule
 from watchdog.spans import Reader, Wanted, best_source
 
@@ -146,15 +146,7 @@ def _traded(settings: Settings, versions: set[str], spans: list[Wanted], name: s
 
 def _loads(settings: Settings, registry: ModelRegistry, name: str, since: datetime) -> Iterator[str]:
     """The last lines of the bot's log about loading it, and the load error that followed the last one, if any."""
-    others = []
-    for version_ in registry.read()["models"]:
-        try:
-            others.append((version_, registry.artifacts(version_)))
-        except RegistryError:
-            continue
-    own = dict(others).get(name, {})
-    foreign = [files for version_, files in others if version_ != name]
-    names = names_of(name, own, settings.registry.links, foreign)
+    names = names_of_all({name: {}, **registry.files()}, settings.registry.links, linked=name)[name]
     found: list[str] = []
     errors = load_error_rule(settings)
     log, parser = Follower.from_start(settings.bot.log, since), BotLogParser(settings.bot.tz)

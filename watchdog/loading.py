@@ -1,8 +1,5 @@
 """Watches a bot that was just started load its model: the process, and what it logs from its start on."""
 
-from pathlib import Path
-
-from registry import ModelRegistry, RegistryError
 from triggers import LogLine
 from watchdog import messages
 from watchdog.bot_log import BotLogParser
@@ -10,31 +7,18 @@ from watchdog.bots.base import Running
 from watchdog.follow import Follower
 from watchdog.incident import Incident
 from watchdog.place import Place
-from watchdog.proof import LoadProof, Names, names_of
+from watchdog.proof import LoadProof, Names, names_of_all
 from watchdog.rules import load_error_rule
 from watchdog.world import World
 
 ASK_EVERY_S = 1.0
 
 
-def _files(registry: ModelRegistry, version: str) -> dict[str, Path]:
-    """An entry that cannot be read names no file; it must not keep another version from being proved."""
-    try:
-        return registry.artifacts(version)
-    except RegistryError:
-        return {}
-
-
 def names(world: World, target: str) -> tuple[Names, list[Names]]:
     """How the log may name the target, and the other versions of the registry."""
-    files = {version: _files(world.registry, version) for version in world.registry.registry["models"]}
-    others = [
-        names_of(version, own, {}, [files[v] for v in files if v != version])
-        for version, own in files.items()
-        if version != target
-    ]
-    theirs = [files[version] for version in files if version != target]
-    return names_of(target, files.get(target, {}), world.settings.registry.links, theirs), others
+    links = world.settings.registry.links
+    found = names_of_all({target: {}, **world.registry.files()}, links, linked=target)
+    return found.pop(target), list(found.values())
 
 
 class Watcher:

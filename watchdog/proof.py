@@ -7,14 +7,17 @@ known from its last load.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from triggers import LoadErrorRule, LogLine, tells_loaded, tells_loading
 
+Parts = tuple[str, ...]
 SETTLED_S = 1.0
 """Loads follow one another (ensemble, then agent): after the last good one, this long no other began."""
 
@@ -31,23 +34,41 @@ class Names:
 
         In a line about loading the name may be written in other ways: 2.0.0, V2.0.0, v2_0_0.
         """
-        if any(_file_in(name, text) for name in self.files):
+        if any(name in text and pattern.search(text) for name, pattern in self._files):
             return True
-        name = _loosely(self.version) if about_loading else re.escape(self.version)
-        flags = re.IGNORECASE if about_loading else 0
-        return (
-            re.search(rf"(?<![0-9A-Za-z.]){name}(?![0-9A-Za-z]|[.-][0-9]|-[A-Za-z])", text, flags) is not None
-        )
+        if not about_loading:
+            return self.version in text and self._strictly.search(text) is not None
+        lower = text.lower()
+        return all(part in lower for part in self._parts) and self._loosely.search(text) is not None
+
+    # Made once, and looked for only where their words are: there may be thousands of versions.
+
+    @cached_property
+    def _files(self) -> list[tuple[str, re.Pattern[str]]]:
+        return [(name, re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)")) for name in self.files]
+
+    @cached_property
+    def _strictly(self) -> re.Pattern[str]:
+        return _alone(re.escape(self.version))
+
+    @cached_property
+    def _parts(self) -> list[str]:
+        version = self.version[1:] if self.version[:1] in ("v", "V") else self.version
+        return [part.lower() for part in _SEPARATOR.split(version)]
+
+    @cached_property
+    def _loosely(self) -> re.Pattern[str]:
+        """With or without `v`, with any separators."""
+        return _alone("v?" + _SEPARATOR.pattern.join(map(re.escape, self._parts)), re.IGNORECASE)
 
 
-def _loosely(version: str) -> str:
-    """A pattern for the version with or without `v`, with any separators."""
-    parts = re.split(r"[._-]", version[1:] if version[:1] in ("v", "V") else version)
-    return "v?" + "[._-]".join(map(re.escape, parts))
+_SEPARATOR = re.compile("[._-]")
+MOST_PARTS = 8
+"""Of a path: what names a version stands at its end."""
 
 
-def _file_in(name: str, text: str) -> bool:
-    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)", text) is not None
+def _alone(name: str, flags: int = 0) -> re.Pattern[str]:
+    return re.compile(rf"(?<![0-9A-Za-z.]){name}(?![0-9A-Za-z]|[.-][0-9]|-[A-Za-z])", flags)
 
 
 def names_of(
@@ -61,17 +82,40 @@ def names_of(
     `others`: the artifacts of the other versions. A file whose name they share is named by its folder, too; one that
     cannot be told from theirs at all names nothing.
     """
-    foreign = [path for other in others for path in other.values()]
+    foreign = {end for other in others for path in other.values() for end in _ends(path)}
+    return _names(version, artifacts, links, foreign.__contains__)
+
+
+def names_of_all(
+    files: Mapping[str, Mapping[str, Path]], links: Mapping[str, str], linked: str | None = None
+) -> dict[str, Names]:
+    """`names_of` each version among the others. `files`: version -> its artifacts; the links point to `linked`."""
+    owners = Counter(
+        end for own in files.values() for end in {end for path in own.values() for end in _ends(path)}
+    )
+    return {
+        version: _names(version, own, links if version == linked else {}, lambda end: owners[end] > 1)
+        for version, own in files.items()
+    }
+
+
+def _names(
+    version: str, artifacts: Mapping[str, Path], links: Mapping[str, str], foreign: Callable[[Parts], bool]
+) -> Names:
     own = {name for path in artifacts.values() if (name := _telling(path, foreign)) is not None}
     linked = {link for link, artifact in links.items() if artifact in artifacts}
     return Names(version, frozenset(own | linked))
 
 
-def _telling(path: Path, foreign: Sequence[Path]) -> str | None:
+def _telling(path: Path, foreign: Callable[[Parts], bool]) -> str | None:
     """The shortest end of the path that is no end of a foreign one."""
-    ends = (path.parts[-length:] for length in range(1, len(path.parts)))
-    telling = (end for end in ends if all(other.parts[-len(end) :] != end for other in foreign))
-    return "/".join(end) if (end := next(telling, None)) else None
+    return next(("/".join(end) for end in _ends(path) if not foreign(end)), None)
+
+
+def _ends(path: Path) -> list[Parts]:
+    """The ends of a path, the shortest first."""
+    parts = path.parts[-MOST_PARTS:] if len(path.parts) > MOST_PARTS else path.parts[1:]
+    return [parts[-length:] for length in range(1, len(parts) + 1)]
 
 
 class LoadProof:

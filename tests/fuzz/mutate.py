@@ -6,7 +6,7 @@ The same edits serve hypothesis, which draws and shrinks them, and atheris, wher
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 KINDS = (
@@ -28,7 +28,7 @@ VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63,
     -(2**63) - 1, 10**400, 0.5, -0.0, 1e308, 5e-324, float("nan"), float("inf"), "", "x", " ", "\0", "\n",
     "a\nb", "\x1b[2J", "\u202e", "\ud800", "v1", "2026-03-01T10:00:00", "9999-12-31T23:59:59-12:00",
-    "x" * 5000, [], [[]], [None], {}, {"": {}}, {"x": None}, [1, "a"],
+    "x" * 5000, "v1\nv2", [], [[]], [None], {}, {"": {}}, {"x": None}, [1, "a"],
 )  # fmt: skip
 """What may stand in the place of any other value."""
 
@@ -99,6 +99,22 @@ def _places(found: Any, depth: int) -> Iterable[tuple[Any, Any]]:
     for key in keys:
         yield found, key
         yield from _places(found[key], depth - 1)
+
+
+def every_other(seed: bytes) -> Iterator[bytes]:
+    """The JSON of `seed` with each value, and each key, once exchanged for each of VALUES."""
+    whole = json.loads(seed)
+    for number in range(len(list(_places(whole, 12)))):
+        for value in VALUES:
+            found = json.loads(seed)
+            inside, key = list(_places(found, 12))[number]
+            inside[key] = value
+            yield json.dumps(found).encode()
+            if isinstance(inside, dict) and isinstance(value, str):
+                found = json.loads(seed)
+                inside, key = list(_places(found, 12))[number]
+                inside[value] = inside.pop(key)
+                yield json.dumps(found).encode()
 
 
 def at_random(data: bytes, words: Sequence[bytes], seed: int, most: int) -> bytes:

@@ -10,9 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from registry import ModelRegistry, RegistryError
+from registry.signing import SigningKey
 from registry.store import Store
 from tests.fuzz.target import Target, fresh
+from tests.harmless import is_harmless
 
+PEM = b"""\
+-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f
+-----END PRIVATE KEY-----
+"""
+"""Of no use but here: the bytes 0 to 31."""
+
+KEY = SigningKey(PEM)
+MOST_MESSAGE = 4000
 LINKS = {"model.pkl": "main", "agent.zip": "rl_agent"}
 GOOD = {name: f"the model in {name}".encode() for name in ("a.bin", "b.bin", "c.bin")}
 OURS = {"registry.json", "registry.json.lock", *LINKS}
@@ -45,12 +56,12 @@ def registry(data: bytes) -> None:
     """No call waits, nor raises anything but RegistryError; one that fails has changed nothing, and a version that is
     switched to has files that verify."""
     before = whole()
-    for links in ({}, LINKS):
+    for links, key in (({}, None), (LINKS, None), ({}, KEY.public.text)):
         with suppress(FileNotFoundError):
             for name in OURS:
                 (folder() / name).unlink()
         (folder() / "registry.json").write_bytes(data)
-        found = ModelRegistry(folder(), links, lock_timeout_s=0.1)
+        found = ModelRegistry(folder(), links, lock_timeout_s=0.1, public_key=key)
         found._store = Store(folder(), lock_timeout_s=0.1, patience_s=0.0)
         versions = _read(found)
         for version in ("v1", "v2", "", *versions[:3]):
@@ -82,6 +93,9 @@ def _look_at(found: ModelRegistry, version: str) -> None:
     )  # fmt: skip
     for call in calls:
         _only_ours(partial(call, version))
+    with suppress(RegistryError):
+        for state in found.check(version):
+            _message(state.detail)
 
 
 def _change(found: ModelRegistry, versions: list[str]) -> None:
@@ -112,8 +126,15 @@ def _only_ours(call: Callable[[], object]) -> object:
         return None
 
 
-def _message(error: RegistryError) -> None:
-    assert str(error)
+def _message(said: RegistryError | str) -> None:
+    """Words for people: bounded, and no more than words."""
+    assert said
+    assert len(str(said)) <= MOST_MESSAGE
+    assert is_harmless(str(said), "\t")
+
+
+def _signed(version: str, entry: dict[str, Any]) -> dict[str, Any]:
+    return KEY.signed(version, entry)
 
 
 def _entry(name: str, **more: object) -> dict[str, Any]:
@@ -150,8 +171,15 @@ _GOOD: dict[str, Any] = {
         {"version": "v3", "action": "promoted", "previous_version": "v1", "timestamp": "2026-01-04T00:00:00"},
     ],
 }
+_SIGNED = {
+    **_GOOD,
+    "models": {
+        version: _signed(version, entry) for version, entry in _GOOD["models"].items() if version != "v2"
+    },
+}
 SEEDS = (
     json.dumps(_GOOD, indent=1).encode(),
+    json.dumps(_SIGNED).encode(),
     json.dumps({**_GOOD, "current_version": "v1"}).encode(),
     json.dumps({**_GOOD, "models": {name: _entry("a.bin") for name in ("v1", "v2", "v3")}}).encode(),
     b'{"models": {"v1": {"path": "pipe", "artifacts": {"x": {"path": "../zero"}}}}, "current_version": "v1"}',

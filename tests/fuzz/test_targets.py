@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.mutate import KINDS, MOST_BYTES, VALUES, Edit, at_random, edited
+from tests.fuzz.mutate import KINDS, MOST_BYTES, VALUES, Edit, at_random, edited, every_other
 from tests.fuzz.target import CORPUS, Target, TooSlow
 from tests.fuzz.targets import TARGETS
 
@@ -80,6 +80,19 @@ def test_the_valid_inputs_that_mutation_begins_with_are_none_to_complain_of(name
 @pytest.mark.parametrize(("name", "path"), FINDS, ids=[f"{name}/{path.name}" for name, path in FINDS])
 def test_what_was_a_find_once_is_none_any_more(name: str, path: Path) -> None:
     TARGETS[name](path.read_bytes())
+
+
+WHOLE = ("checkpoint", "registry")
+
+
+@pytest.mark.skipif(not THOROUGH, reason="MODEL_WATCHDOG_THOROUGH=1 runs it")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_value_and_every_key_of_a_valid_input_may_be_any_other(name: str) -> None:
+    """One after the other, nothing left out: what a random search meets too seldom."""
+    for seed in TARGETS[name].seeds:
+        for data in every_other(seed):
+            TARGETS[name](data)
 
 
 def test_every_folder_of_the_corpus_belongs_to_a_target() -> None:

@@ -94,6 +94,10 @@ def test_the_main_artifact_comes_first(tmp_path: Path) -> None:
         ({"path": "a", "artifacts": {"rl": None}}, 'rl has no "path"'),
         ({"path": "a", "artifacts": {"rl": {"path": "/"}}}, "names no file"),
         ({"path": "a", "artifacts": {"r\nl": {"path": "b"}}}, r"'r\\nl' has no name of printable characters"),
+        (
+            {"path": "a", "artifacts": {"r" * 201: {"path": "b"}}},
+            "has no name of printable characters, and not too many",
+        ),
     ],
 )
 def test_an_entry_of_another_shape_says_what_is_wrong(tmp_path: Path, entry: Any, fault: str) -> None:

@@ -76,7 +76,22 @@ def test_a_dangling_link_is_missing(folder: Path) -> None:
     assert resolve("link.pkl", folder) == folder.parent / "link.pkl"
 
 
-@pytest.mark.parametrize("written", ["", "/", ".", "..", "a/..", "a\0b", "a\nb.pkl", "\x1b[2J.pkl", "\ud800"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "/",
+        ".",
+        "..",
+        "a/..",
+        "a\0b",
+        "a\nb.pkl",
+        "\x1b[2J.pkl",
+        "\ud800",
+        "x/" * 64 + "a.pkl",
+        "x" * 4097,
+    ],
+)
 def test_a_path_that_names_no_file_is_an_error(folder: Path, written: str) -> None:
     with pytest.raises(ValueError, match="names no file"):
         resolve(written, folder)

@@ -162,6 +162,13 @@ def test_a_signature_by_another_key_is_none_by_this_one_and_both_can_stand_side_
     assert PublicKey(key("theirs")[1]).judge("v2.0.0", both).state == "signed"
 
 
+def test_whose_other_signatures_there_are_is_told_in_bounds_and_not_in_their_words() -> None:
+    evil = {"\x1b[2J\nall is well": "", "x" * 10_000: "", "abc": "", **{f"k{n}": "" for n in range(1000)}}
+    found = PublicKey(key()[1]).judge("v1", {**ENTRY, "signatures": evil})
+    assert found.state == "unsigned"
+    assert found.detail.endswith("(by abc, k0, k1 only)")
+
+
 def test_another_key_s_signature_under_our_name_is_forged() -> None:
     (text,) = signed(by="theirs")["signatures"].values()
     assert judged(ENTRY | {"signatures": {PublicKey(key()[1]).id: text}}) == "forged"

@@ -99,6 +99,14 @@ def test_a_name_that_would_write_lines_of_its_own_into_logs_and_alerts_is_refuse
     assert len(str(raised.value)) < 600 + len(str(tmp_path))
 
 
+def test_a_version_without_a_name_is_refused_and_no_current_version_is_none(tmp_path: Path) -> None:
+    put(tmp_path, EMPTY | {"models": {"": {}}})
+    with pytest.raises(RegistryError, match="the version '' must be one line of printable characters"):
+        store_of(tmp_path).read()
+    put(tmp_path, EMPTY | {"current_version": ""})
+    assert store_of(tmp_path).read()["current_version"] == ""
+
+
 def test_half_a_file_is_read_again_until_it_is_whole(tmp_path: Path) -> None:
     whole = json.dumps(EMPTY | {"current_version": "v1"})
     put(tmp_path, whole[:20])

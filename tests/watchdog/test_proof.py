@@ -1,5 +1,6 @@
 """The proof that a bot loaded the right model, from lines as bots of this kind write them."""
 
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.watchdog.fakes import START
 from triggers import LoadErrorRule, LoadErrorSettings, LogLine
-from watchdog.proof import SETTLED_S, LoadProof, Names, names_of
+from watchdog.proof import SETTLED_S, LoadProof, Names, names_of, names_of_all
 
 MODELS = Path("/bot/models_saved")
 QUIET_S = 10.0
@@ -253,3 +254,39 @@ def test_a_long_line_is_cut_for_people() -> None:
     assert len(why) < 200
     assert why.endswith("…")
     assert "second line" not in why
+
+
+def test_all_versions_together_are_named_as_each_of_them_among_the_others() -> None:
+    files: dict[str, dict[str, Path]] = {
+        "v1": {"main": Path("/b/models/v1/model.pkl"), "agent": Path("/b/models/agent_v1.zip")},
+        "v2": {"main": Path("/b/models/v2/model.pkl"), "agent": Path("/b/models/v2/model.pkl")},
+        "v3": {"main": Path("/b/models/v2/model.pkl")},
+        "v4": {},
+    }
+    links = {"fixed.pkl": "main"}
+    for linked in (None, *files):
+        assert names_of_all(files, links, linked) == {
+            version: names_of(
+                version,
+                own,
+                links if version == linked else {},
+                [f for v, f in files.items() if v != version],
+            )
+            for version, own in files.items()
+        }
+
+
+def test_ten_thousand_versions_take_no_longer_than_a_look_may() -> None:
+    """Who can write the registry must not be able to stop the watching with it."""
+    files = {
+        f"v{n}": {"main": Path(f"/srv/bot/models_saved/{'x/' * 50}ensemble_v{n}.pkl")} for n in range(10_000)
+    }
+    began = time.process_time()
+    names = names_of_all(files, {})
+    named = [
+        version
+        for version, found in names.items()
+        if found.named_in("Loading ensemble_v77.pkl", about_loading=True)
+    ]
+    assert named == ["v77"]
+    assert time.process_time() - began < 20.0  # it took minutes when each was compared with each
