@@ -36,6 +36,12 @@ def note(event: str, **facts: Any) -> None:
         file.write(json.dumps({"event": event, "pid": os.getpid(), **when, **facts}) + "\n")
 
 
+def age_s() -> float:
+    """How long ago this process began: a loaded machine may take seconds to come to the first line."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
 def alone() -> None:
     """Two of them at once would trade twice. The lock goes with the process."""
     lock = os.open(HERE / "alone.lock", os.O_CREAT | os.O_RDWR)
@@ -101,7 +107,7 @@ def asked_to_end(*_: object) -> None:
 
 
 def main() -> None:
-    note("began", by="watchdog" if "MODEL_WATCHDOG_BOT" in os.environ else "hand")
+    note("began", by="watchdog" if "MODEL_WATCHDOG_BOT" in os.environ else "hand", age_s=age_s())
     alone()
     if HABITS.get("sigterm") == "ignore":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

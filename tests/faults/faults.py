@@ -340,6 +340,7 @@ def damage_target(stage: Stage) -> None:
     with stage.bot.model_file("v2.0.0").open("r+b") as file:
         file.seek(100)
         file.write(b"\0\0\0\0")
+    stage.grounds["checksum"] = {"v2.0.0"}
 
 
 # -- the bot and its logs
@@ -387,7 +388,12 @@ def rotate_by_copy(stage: Stage) -> None:
 
 def order(name: str, text: str = "") -> Deed:
     """Somebody lays a flag file."""
-    return lambda stage: stage.house.flag(name, text)
+
+    def lay(stage: Stage) -> None:
+        stage.house.flag(name, text)
+        stage.halt_ordered = name == "HALT"
+
+    return lay
 
 
 def withdraw(name: str) -> Deed:

@@ -4,7 +4,7 @@ The evidence comes from a real house (`tests.faults.stage`) or from the one in m
 questions are the same.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from watchdog.incident import Incident
 
 DAY = timedelta(days=1)
+THE_WATCHDOG = "the watchdog"
+"""Who opens incidents for which no rule fired."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Start:
     version: str | None
     verified: bool
     by_watchdog: bool
+    while_halted: bool = False
+    """A halt was in force at that moment, whatever became of it since."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,17 @@ class Evidence:
     alerts: Sequence[str]
     """All texts, oldest first."""
     max_per_day: int = 1
-    resumed_at: Sequence[datetime] = ()
     released: frozenset[str] = frozenset()
     """Versions whose quarantine a person lifted."""
+    halt_ordered: bool = False
+    """A person ordered HALT, and nobody RESUME since."""
+    grounds: Mapping[str, Collection[str | None]] | None = None
+    """Rule -> the versions for which it really had a ground (losses that were written, a file that was damaged, ...);
+    `restarts`: which ended by themselves too often. None: nobody kept count."""
+    overlooked: Sequence[str] = ()
+    """What really happened, and the watchdog did not see."""
+    disturbed: Sequence[str] = ()
+    """What the end, or the start, of a watchdog did to the bot though nothing was to be done."""
     delivered: Sequence[int] | None = None
     """The ids of the alerts in the order in which they arrived first; None: nobody looked."""
     torn: Sequence[str] = ()
@@ -71,23 +83,28 @@ def only_verified_versions_are_started(evidence: Evidence) -> Iterator[str]:
 
 def nothing_is_started_while_halted(evidence: Evidence) -> Iterator[str]:
     """Invariant 2."""
-    if evidence.halted_since is not None:
-        for start in evidence.starts:
-            if start.by_watchdog and start.at > evidence.halted_since:
-                yield f"2: started on {start.version} though halted since {evidence.halted_since:%H:%M:%S.%f}"
-        if evidence.settled and evidence.running:
-            yield f"2: halted, and {len(evidence.running)} bots run"
+    since = evidence.halted_since
+    for start in evidence.starts:
+        if start.by_watchdog and (start.while_halted or (since is not None and start.at > since)):
+            yield f"2: started on {start.version} at {start.at:%H:%M:%S.%f}, while a halt was in force"
+    if evidence.settled and since is not None and evidence.running:
+        yield f"2: halted, and {len(evidence.running)} bots run"
+    if evidence.settled and since is None and evidence.halt_ordered:
+        yield "2: a person ordered HALT, and no halt is in force"
 
 
 def no_version_is_rolled_back_to_that_was_rolled_back_from(evidence: Evidence) -> Iterator[str]:
     """Invariant 2, from the registry's own history."""
     left: set[str] = set()
     for event in (evidence.registry or {}).get("history", []):
+        if event["action"] == "promoted":
+            left.discard(event["version"])
         if event["action"] != "rollback":
             continue
-        if event["version"] in left - evidence.released:
+        if event["version"] in left:
             yield f"2: rolled back to {event['version']}, which was rolled back from before"
-        left.add(event["from"])
+        if "released_at" not in event or event["from"] not in evidence.released:
+            left.add(event["from"])
 
 
 def rollbacks_by_itself_are_bounded(evidence: Evidence) -> Iterator[str]:
@@ -124,6 +141,35 @@ def every_alert_arrives_in_order(evidence: Evidence) -> Iterator[str]:
             yield f"6: alerts arrived in the order {list(evidence.delivered)}"
         if evidence.settled and len(evidence.delivered) < len(evidence.alerts):
             yield f"6: of {len(evidence.alerts)} alerts {len(evidence.delivered)} arrived"
+
+
+def nothing_is_done_without_a_ground(evidence: Evidence) -> Iterator[str]:
+    """Invariants 8 and 11: missing, stale, garbled or impossible data and stepped clocks cause nothing."""
+    if evidence.grounds is None:
+        return
+    for incident in evidence.incidents:
+        rules = incident.by.removeprefix("rule ").split(", ")
+        if rules == [THE_WATCHDOG]:
+            rules = ["restarts"]
+        elif not incident.by.startswith("rule "):
+            continue  # a person's, or one that a person ended with a halt
+        judged = {incident.from_version}
+        if incident.plan == "halt":  # of the restored version, perhaps
+            judged |= {incident.target, incident.facts.get("switched_to"), *incident.tried}
+        if incident.automatic and not any(judged & set(evidence.grounds.get(rule, ())) for rule in rules):
+            yield f"8: incident {incident.id} ({incident.by}: {incident.reason}) had no ground"
+
+
+def nothing_is_overlooked(evidence: Evidence) -> Iterator[str]:
+    """Invariants 7 and 11: neither an outage nor a stepped clock stops the watching."""
+    for what in evidence.overlooked:
+        yield f"7: {what}"
+
+
+def the_bot_outlives_the_watchdog(evidence: Evidence) -> Iterator[str]:
+    """Invariant 10."""
+    for what in evidence.disturbed:
+        yield f"10: {what}"
 
 
 def no_secret_is_shown(evidence: Evidence) -> Iterator[str]:
@@ -177,6 +223,9 @@ QUESTIONS = (
     one_bot_at_a_time,
     the_registry_is_whole,
     every_alert_arrives_in_order,
+    nothing_is_overlooked,
+    nothing_is_done_without_a_ground,
+    the_bot_outlives_the_watchdog,
     no_secret_is_shown,
     the_exchange_is_left_as_it_should_be,
     it_ends_safely,

@@ -58,6 +58,11 @@ class Stage:
         self.secrets = {"the Telegram token": TOKEN.partition(":")[2]}
         self.afterwards = ExitStack()
         """What has to be undone when the stage is left: mounts, locks."""
+        self.halt_ordered = False
+        """By a person."""
+        by_habit = ("load_error", "restarts") if habits else ()
+        self.grounds: dict[str, set[str]] = {rule: set(self.checksums) for rule in by_habit}
+        """Rule -> the versions that may make it fire."""
         self._torn: list[str] = []
         self._stop = threading.Event()
         self._reader = threading.Thread(target=self._read_registry, daemon=True)
@@ -89,6 +94,7 @@ class Stage:
     def find_out(self) -> bool:
         """Ten losses in a row. Returns when the daemon froze at the point; False when it never came there."""
         self.trades.lose(10)
+        self.grounds["loss_streak"] = {"v2.1.0"}
         if self.point in {None, "count"}:
             return True
         self.house.wait(
@@ -176,6 +182,8 @@ class Stage:
             torn=list(self._torn),
             doubled=len(self.bot.ran("doubled")),
             secrets=self._secrets(),
+            halt_ordered=self.halt_ordered,
+            grounds=self.grounds,
             settled=settled,
             told_to=self.told_to,
         )
@@ -193,7 +201,7 @@ class Stage:
             line = read.get(began["pid"])
             version = line["version"] if line else None
             good = line is None or line["sha256"] == self.checksums.get(line["version"])
-            at = origin + timedelta(seconds=began["monotonic"])
+            at = origin + timedelta(seconds=began["monotonic"] - began["age_s"])
             found.append(Start(at, version, good, began["by"] == "watchdog"))
         return found
 
