@@ -166,7 +166,10 @@ class ComposeBot:
         return found
 
     async def _look_once(self) -> Found:
-        containers = await self._engine.containers(self._service.name)
+        try:
+            containers = await self._engine.containers(self._service.name)
+        except BotError as error:
+            raise BotError(f"{error}{self._runs.last_seen()}") from error
         found = sort_out(containers, self._service, self._clients().project, self._commands)
         self._commands.update(c.argv for c in found.regular)
         return found

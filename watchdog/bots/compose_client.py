@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from watchdog.bots.base import BotError
+from watchdog.bots.base import BotError, NoAnswerError
 from watchdog.bots.container import Container
-from watchdog.bots.engine import Engine, NoAnswerError, Said, run
+from watchdog.bots.engine import Engine, Said, run
 
 SPELLINGS = (("docker", "compose"), ("docker-compose",))
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")

@@ -100,9 +100,10 @@ def _mount(entry: object) -> Mount:
             str(entry.get("target", "")),
             not entry.get("read_only", False),
         )
-    source, _, rest = str(entry).partition(":")
+    source, colon, rest = str(entry).partition(":")
     target, _, options = rest.partition(":")
-    return Mount(source.startswith(("/", ".", "~")), source, target or source, "ro" not in options.split(","))
+    bind = bool(colon) and source.startswith(("/", ".", "~"))
+    return Mount(bind, source if colon else "", target or source, "ro" not in options.split(","))
 
 
 def seen_in(mounts: Sequence[Mount], path: Path) -> tuple[Mount, str] | None:

@@ -12,11 +12,12 @@ import re
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from watchdog.bots import proc
-from watchdog.bots.base import BotError
+from watchdog.bots.base import BotError, NoAnswerError
 from watchdog.bots.container import Container, parse
 from watchdog.bots.launch import without_unit
 from watchdog.plain import one_line
@@ -24,9 +25,21 @@ from watchdog.plain import one_line
 ANSWER_S = 10.0
 """The engine answers in hundredths of a second; one that needs longer than this is in trouble."""
 
+EVENTS_S = 5.0
+"""An engine whose clock is behind ours would wait until it has caught up."""
+
 SERVICE_LABEL = "com.docker.compose.service"
 QUOTED = 300
 """Characters of what a program said."""
+
+FIXED = {
+    "NO_COLOR": "1",
+    "COMPOSE_ANSI": "never",
+    "DOCKER_CLI_HINTS": "false",
+    "COMPOSE_REMOVE_ORPHANS": "0",  # what else runs in the project is none of our business
+    "COMPOSE_IGNORE_ORPHANS": "1",
+}
+"""In the environment of every call, whatever the operator's says."""
 
 _GONE = re.compile(r"no such (object|container)", re.I)
 _DENIED = re.compile(r"permission denied.*\bsock|permissionerror|access denied|403 forbidden", re.I)
@@ -40,10 +53,6 @@ _DICTIONARY = re.compile(r"\{.*\}", re.S)
 _VALUE = re.compile(
     r"(?i)((?:token|secret|passw(?:or)?d|api[-_]?key|private[-_]?key|credential)[\w-]*['\"]?\s*[=:]\s*)\S+"
 )
-
-
-class NoAnswerError(BotError):
-    """The engine did not answer in time, so nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +115,11 @@ class Engine:
         return [parse(entry) for entry in _json(said.text or "[]", list)]
 
     async def events(self, container: str, since: str) -> list[dict[str, Any]]:
-        """What happened to a container, oldest first, as far back as the engine remembers. BotError."""
+        """What happened to a container since then, oldest first, as far back as the engine remembers. BotError."""
+        until = datetime.now(UTC).isoformat()  # and not "0s", which is cut to the second
         text = await self.order(
-            "events", "--since", since, "--until", "0s", "--filter", f"container={container}",
-            "--filter", "type=container", "--format", "{{json .}}",
+            "events", "--since", since, "--until", until, "--filter", f"container={container}",
+            "--filter", "type=container", "--format", "{{json .}}", answer_s=min(self.answer_s, EVENTS_S),
         )  # fmt: skip
         return [_json(line, dict) for line in text.splitlines() if line.startswith("{")]
 
@@ -123,7 +133,7 @@ class Engine:
                 "be done."
             )
         if _UNREACHED.search(said.errors):
-            raise BotError(
+            raise NoAnswerError(
                 f"the container engine cannot be reached: {said.why}. See whether it runs (`systemctl status docker`), "
                 "and whether DOCKER_HOST in the watchdog's environment is right. Containers may live on without it."
             )
@@ -141,6 +151,12 @@ def _json(text: str, kind: type) -> Any:
     return found
 
 
+def _environment() -> dict[str, str]:
+    """The watchdog's own, for a compose file may use any variable of it; but compose v1 is a Python program, too."""
+    kept = without_unit(os.environ) | FIXED
+    return {name: value for name, value in kept.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+
+
 async def run(
     command: Sequence[str], answer_s: float, *, directory: Path | None = None, merged: bool = False
 ) -> Said:
@@ -151,8 +167,7 @@ async def run(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
-            env=without_unit(os.environ)
-            | {"NO_COLOR": "1", "COMPOSE_ANSI": "never", "DOCKER_CLI_HINTS": "false"},
+            env=_environment(),
             cwd=directory,
             start_new_session=True,
         )

@@ -70,6 +70,12 @@ class Runs:
         """How a run ended, negative for a signal; None while it lasts or if nobody knows."""
         return next((code for known, code in self._codes if known == key), None)
 
+    def last_seen(self) -> str:
+        """For people whose engine does not answer: the process that they may have to look after themselves."""
+        stat = proc.stat(self.known[0]) if self.known else None
+        alive = stat is not None and not stat.dead and self.known == (stat.pid, stat.started_ticks)
+        return f" The bot's process (pid {stat.pid}) lives on." if alive and stat else ""
+
     async def see(self, found: Found, *, begun: bool = False) -> None:
         """One look. `begun`: what is new in it was started by the watchdog. BotError."""
         before = {(run.container.id, run.container.started): run for run in self.up}

@@ -321,9 +321,10 @@ async def test_an_engine_that_hangs_is_told_within_the_bound_and_the_bot_goes_on
     await up(stage)
     [pid] = stage.processes()
     bot = ComposeBot(Service(stage.file, "bot"), Asked(answer_s=1.0), 20.0)
+    await bot.find()
     with engine.frozen():
         for ask in (bot.find, bot.start, lambda: bot.stop(1)):
-            with pytest.raises(BotError, match=r"did not answer within 1 s"):
+            with pytest.raises(BotError, match=rf"did not answer within 1 s.* \(pid {pid}\) lives on"):
                 await ask()
         assert alive(pid)
     assert [r.pid for r in await bot.find()] == [pid]

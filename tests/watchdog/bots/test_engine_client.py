@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.watchdog.bots.conftest import alive, until
-from watchdog.bots.base import BotError
-from watchdog.bots.engine import Engine, NoAnswerError, Said, run
+from watchdog.bots.base import BotError, NoAnswerError
+from watchdog.bots.engine import Engine, Said, run
 
 
 def engine(folder: Path, script: str, answer_s: float = 20.0) -> Engine:
@@ -117,8 +117,10 @@ async def test_the_unit_of_the_watchdog_is_not_the_programs(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
     monkeypatch.setenv("SOL_MODE", "paper")
-    said = await run(["sh", "-c", "echo $NOTIFY_SOCKET-$SOL_MODE"], 20.0)
-    assert said.text == "-paper\n"
+    monkeypatch.setenv("PYTHONPATH", "/opt/model-watchdog")
+    monkeypatch.setenv("COMPOSE_REMOVE_ORPHANS", "1")
+    said = await run(["sh", "-c", "echo $NOTIFY_SOCKET-$SOL_MODE-$PYTHONPATH-$COMPOSE_REMOVE_ORPHANS"], 20.0)
+    assert said.text == "-paper--0\n"
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
