@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from registry import ModelRegistry, RegistryError
 from watchdog import after_words, checklist, loading, messages, monitoring, rehearsal, report
-from watchdog.bots.base import BotError, EndedAtOnceError, Running
+from watchdog.bots.base import BotError, EndedAtOnceError, NoAnswerError, Running
 from watchdog.bots.writers import told, writers
 from watchdog.exchange.step import last_look, settle
 from watchdog.incident import Incident
@@ -309,6 +309,8 @@ async def start_bot(run: Run) -> Outcome:
         running = await _started_or_found(run)
     except EndedAtOnceError as error:
         return OlderVersion(str(error))
+    except NoAnswerError:
+        raise  # an engine that is just being restarted, say: the step is tried again, and looks first
     except BotError as error:
         return Halt(f"the bot could not be started, which no other version would mend: {error}")
     proof = loading.Watcher(world, incident, running)

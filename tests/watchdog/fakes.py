@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from notifier import Alert
 from registry import ModelRegistry
-from watchdog.bots.base import BotError, EndedAtOnceError, Running, Stopped, Wait
+from watchdog.bots.base import BotError, EndedAtOnceError, NoAnswerError, Running, Stopped, Wait
 from watchdog.clock import Clock
 from watchdog.journal import Journal
 
@@ -143,6 +143,8 @@ class FakeBot:
         """So many stops fail."""
         self.cannot_start = 0
         """So many starts fail."""
+        self.no_answer = 0
+        """So many starts find an owner that does not answer."""
         self.brought_back_by: str | None = None
         self.processes: list[FakeRunning] = []
         self.codes: dict[int, int] = {}
@@ -187,6 +189,9 @@ class FakeBot:
         if self.ends_at_once > 0:
             self.ends_at_once -= 1
             raise EndedAtOnceError("it ended at once, exit code 203")
+        if self.no_answer > 0:
+            self.no_answer -= 1
+            raise NoAnswerError("the engine does not answer; see whether it runs")
         if self.cannot_start > 0:
             self.cannot_start -= 1
             raise BotError("python: no such program; mend bot.process.command")

@@ -428,6 +428,18 @@ async def test_a_bot_that_cannot_be_executed_halts_for_no_other_version_would_me
     refused(await procedure.start_bot(found), Halt, "python: no such program")
 
 
+async def test_an_owner_that_does_not_answer_at_the_start_is_asked_again_and_halts_nothing(
+    house: House,
+) -> None:
+    house.bot.no_answer = 2
+    incident = house.open()
+    house.bot.die(-15)
+    await house.work(incident)
+    assert (incident.outcome, incident.target, len(house.bot.starts)) == ("rolled_back", "v2.0.0", 1)
+    assert house.world.halted is None
+    assert any("the engine does not answer" in alert.text for alert in house.told.alerts)
+
+
 async def test_a_bot_that_ends_within_the_time_to_stay_up_is_no_good(house: House) -> None:
     house.bot.loads["v2.0.0"] = "exits late"
     refused(await procedure.start_bot(await switched(house)), OlderVersion, "the bot ended (exit code 1)")

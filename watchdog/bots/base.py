@@ -22,6 +22,11 @@ class BotError(Exception):
     """
 
 
+class NoAnswerError(BotError):
+    """Its owner (systemd, a container engine) could not be reached, or did not answer in time: nothing is known, and
+    what was asked for may be done all the same."""
+
+
 class EndedAtOnceError(BotError):
     """The bot was started as it should be, and ended by itself before it could be seen: its own fault."""
 

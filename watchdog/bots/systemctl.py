@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from watchdog.bots import proc
-from watchdog.bots.base import BotError
+from watchdog.bots.base import BotError, NoAnswerError
 
 Scope = Literal["system", "user"]
 
@@ -100,7 +100,7 @@ class Systemctl:
             [*self.program, *flags, *arguments], environment(self.scope), answer_s or self.answer_s
         )
         if said.code and _UNREACHED.search(said.errors):
-            raise BotError(f"systemd cannot be reached: {said.errors}. {self._reachable()}")
+            raise NoAnswerError(f"systemd cannot be reached: {said.errors}. {self._reachable()}")
         return said
 
     def _reachable(self) -> str:
@@ -134,7 +134,7 @@ async def run(command: Sequence[str], environ: Mapping[str, str], answer_s: floa
         async with asyncio.timeout(answer_s):
             out, err = await process.communicate()
     except TimeoutError:
-        raise BotError(
+        raise NoAnswerError(
             f"systemd did not answer within {answer_s:g} s (`{' '.join(command)}`). See whether it hangs: "
             "`systemctl status`, `journalctl -b -p err`; a machine whose systemd hangs has to be rebooted."
         ) from None

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Literal
 
 from watchdog.bots import proc
@@ -146,10 +147,12 @@ class SystemdBot:
         while True:
             asked = job.done()
             state = await self._look()
-            if state.main:
-                self._ours = (state.main.pid, state.main.started_ticks)
+            # Of a bot that put itself into the background systemd may not know which process is the main one.
+            if state.main or (asked and state.active == "active"):
                 self._starter = (state.invocation, "the watchdog")
-                return (await self._running(state))[0]
+                if begun := await self._running(state):
+                    self._ours = self._known = (begun[0].pid, begun[0].started_ticks)
+                    return replace(begun[0], adopted=False)
             if asked and (state.resting or (state.active in DOWN and not state.starting)):
                 raise await self._why_not(state, job.result())
             if self._monotonic() >= until:

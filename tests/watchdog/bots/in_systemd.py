@@ -361,6 +361,19 @@ async def test_a_bot_that_puts_itself_into_the_background_is_found(unit: Unit) -
     assert (await bot.stop(10)).pids[0] == pid
 
 
+async def test_a_bot_whose_main_process_systemd_does_not_know_is_found(unit: Unit) -> None:
+    unit.write(
+        "Type=forking\nGuessMainPID=no",
+        body="if os.fork(): time.sleep(0.3); os._exit(0)\nos.setsid()\n" + OBEYS,
+    )
+    bot = unit.bot()
+    running = await bot.start()
+    await said(unit, "bot")
+    assert ([running.pid], running.adopted, running.started_by) == (unit.processes(), False, "the watchdog")
+    assert await bot.find() == [running]
+    assert (await bot.stop(10)).pids[0] == running.pid
+
+
 async def test_a_unit_that_gave_up_is_told_and_starts_again_when_it_is_ordered(unit: Unit) -> None:
     limits = "StartLimitIntervalSec=600\nStartLimitBurst=3"
     unit.write(
