@@ -95,6 +95,7 @@ def _refuse_what_is_fixed(new: Settings, old: Settings) -> None:
     """UnsupportedError for changes that would make it another watchdog."""
     fixed = {
         "bot.name": (new.bot.name, old.bot.name),
+        "bot.control": (new.bot.control, old.bot.control),
         "state_dir": (new.state_dir, old.state_dir),
         "registry.path": (new.registry.path, old.registry.path),
     }

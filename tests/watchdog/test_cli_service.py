@@ -43,13 +43,13 @@ class Running:
 
 
 @contextmanager
-def running(yard: Yard) -> Iterator[Running]:
+def running(yard: Yard, says: str = "watching v2.1.0") -> Iterator[Running]:
     path = yard.top / "watchdog.log"
     with path.open("wb") as log:
         process = subprocess.Popen(yard.command("run"), stdout=log, stderr=log, start_new_session=True)
     try:
         found = Running(yard, process, path)
-        yard.wait(lambda: "watching v2.1.0" in found.log)
+        yard.wait(lambda: says in found.log)
         yield found
         process.terminate()
         assert process.wait(20) == 0, found.log
@@ -115,12 +115,14 @@ def test_a_state_folder_that_cannot_be_used_is_bad_news(yard: Yard) -> None:
     assert str(yard.state) in said.err
 
 
-def test_a_journal_that_is_none_is_bad_news(yard: Yard) -> None:
-    yard.state.mkdir()
+def test_a_journal_that_is_none_is_set_aside_and_told(yard: Yard) -> None:
+    yard.state.mkdir(mode=0o700)
     (yard.state / "watchdog.db").write_text("this is no database at all")
-    said = yard.process("run")
-    assert (said.code, "Traceback" in said.err) == (1, False)
-    assert "the journal cannot be opened" in said.err
+    with running(yard, "halted since") as daemon:  # whoever knows nothing of the past starts no bot that is down
+        assert "was damaged" in daemon.log
+    aside = [path for path in yard.state.rglob("*") if path.is_file() and path.read_bytes()[:7] == b"this is"]
+    assert len(aside) == 1
+    assert aside[0].name != "watchdog.db"
 
 
 def test_a_reload_that_arms_it_takes_the_registrys_lock_too(yard: Yard) -> None:

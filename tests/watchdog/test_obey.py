@@ -11,7 +11,7 @@ import pytest
 
 from tests.watchdog.house import House
 from watchdog.incident import Order
-from watchdog.orders import user_name
+from watchdog.rights import user_name
 
 Build = Callable[..., House]
 ME = user_name(os.geteuid())
