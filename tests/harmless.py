@@ -8,7 +8,7 @@ MARKS = "\u200e\u200f\u061c"
 
 def is_harmless(text: str, beside: str = "") -> bool:
     """No control character, no half of one, no line end, nothing that turns the reading direction; but `beside`."""
-    return all(sign in beside or _is_harmless(sign) for sign in text)
+    return all(sign in beside or _is_harmless(sign) for sign in set(text))
 
 
 def _is_harmless(sign: str) -> bool:

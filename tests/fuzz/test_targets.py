@@ -19,7 +19,7 @@ from tests.fuzz.target import CORPUS, Target, TooSlow
 from tests.fuzz.targets import TARGETS
 
 THOROUGH = os.environ.get("MODEL_WATCHDOG_THOROUGH") == "1"
-SLOW = {"bot_api": 4, "registry": 4, "trade_log": 2, "alert_text": 2}
+SLOW = {"bot_api": 4, "registry": 8, "collector": 4, "bot_folder": 4, "configuration": 2, "alert_text": 2}
 """What one input costs more than those of the others do."""
 
 NAMES = sorted(TARGETS)
@@ -51,7 +51,7 @@ def inputs(target: Target) -> st.SearchStrategy[bytes]:
 
 
 def examples(name: str) -> int:
-    return (20_000 if THOROUGH else 200) // SLOW.get(name, 1)
+    return (20_000 if THOROUGH else 160) // SLOW.get(name, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
