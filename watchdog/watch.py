@@ -223,6 +223,8 @@ class Watch:
         self._notice_deployment()
         if self._collector.running:
             self._started_once, self._down_since = True, None
+            if world.journal.get("start_asked") is not None:
+                world.keep("start_asked", None)  # a stop from here on is its owner's, or a person's
             return decision
         if decision.kind in {"rollback", "halt"} or self._collector.deployment is None:
             return decision

@@ -660,6 +660,22 @@ async def test_a_supervised_bot_is_started_after_a_halt_was_ended_by_a_person(ho
     assert house.bot.pid is None  # only once: from here on its owner looks after it
 
 
+async def test_a_pause_that_was_ended_does_not_start_a_supervised_bot_that_a_person_stops_later(
+    house: House,
+) -> None:
+    house.bot.supervised = True
+    await tick(house)
+    for flag in ("PAUSE", "RESUME"):
+        house.flag(flag)
+        house.look()
+        await tick(house)
+    assert ("resume", "the pause is over: the watchdog acts again") in house.answers
+    house.bot.die(-15)  # weeks later, through its owner
+    await tick(house, 3)
+    assert house.bot.processes == []
+    assert not house.bot.starts
+
+
 async def test_while_hands_are_on_the_bot_nobody_else_looks_after_it(house: House) -> None:
     await tick(house)
     house.bot.die(1)
