@@ -4,7 +4,10 @@ The text is built from the call's name, types, status and code alone. The except
 signed URLs, headers with the key, and whatever a server wrote: none of them is quoted or chained.
 """
 
+from collections.abc import Sequence
 from typing import Literal
+
+from watchdog.exchange.known import OpenOrder
 
 Kind = Literal["unreachable", "failed", "garbled", "limited", "clock", "refused", "late"]
 
@@ -55,6 +58,8 @@ class ExchangeError(Exception):
         super().__init__(f"{call}: {why}")
         self.call, self.why, self.kind = call, why, kind
         self.status, self.code, self.wait_s = status, code, wait_s
+        self.found: Sequence[OpenOrder] = ()
+        """Of a list of open orders that failed in part: those that were read."""
 
     @property
     def lost(self) -> bool:

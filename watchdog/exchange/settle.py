@@ -12,7 +12,7 @@ held, or may be: `open_orders: cancel` must not take the protection away from a 
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal, TypeVar
@@ -104,12 +104,20 @@ class Settling:
 
     async def _round(self, sheet: Sheet) -> None:
         sheet.trouble = None
-        orders, refused = await self._look(sheet, self._market.open_orders(sheet.symbol))
+        part: Sequence[OpenOrder] = ()
+        orders: list[OpenOrder] | None = None
+        refused = False
+        try:
+            orders = await self._market.open_orders(sheet.symbol)
+        except ExchangeError as error:
+            self._failed(sheet, error)
+            refused, part = error.kind == "refused", error.found
         holdings, refused_too = await self._look(sheet, self._market.holdings(sheet.symbol))
         sheet.held(holdings)
         sheet.refusals = sheet.refusals + 1 if refused or refused_too else 0
         if orders is None:
             sheet.saw_nothing()
+            await self._cancel_some(sheet, part)
         else:
             await self._cancel(sheet, orders)
         for holding in sheet.holdings or []:
@@ -133,7 +141,18 @@ class Settling:
     async def _cancel(self, sheet: Sheet, orders: list[OpenOrder]) -> None:
         fates = fates_of(self._policy, sheet, orders, stops_lock=self._market.stops_lock)
         sheet.saw(orders, fates)
+        if await self._cancel_each(sheet, [o for o in orders if fates[o.key] == "cancelling"]):
+            sheet.saw_nothing()  # what was read before is of before
+
+    async def _cancel_some(self, sheet: Sheet, orders: Sequence[OpenOrder]) -> None:
+        """One list was read, and the other was not: what is known to wait need not wait for that."""
+        fates = fates_of(self._policy, sheet, list(orders), stops_lock=self._market.stops_lock)
         doomed = [order for order in orders if fates[order.key] == "cancelling"]
+        sheet.saw_some(doomed)
+        await self._cancel_each(sheet, doomed)
+
+    async def _cancel_each(self, sheet: Sheet, doomed: Sequence[OpenOrder]) -> bool:
+        """Whether anything may have changed."""
         if doomed:
             self._note()  # after a crash, too, it is told which orders were cancelled
         lists: set[str] = set()
@@ -153,5 +172,4 @@ class Settling:
                 sheet.cancelled(order)
                 lists |= set() if order.list_id is None else {order.list_id}
         sheet.uncancellable = sheet.uncancellable + 1 if refused else 0
-        if changed:
-            sheet.saw_nothing()  # what was read before is of before
+        return changed

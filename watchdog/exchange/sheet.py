@@ -75,6 +75,11 @@ class Sheet:
             if key not in fates and row["fate"] not in {"cancelled", "gone"}:
                 row["fate"] = "cancelled" if row["answered"] else "gone"
 
+    def saw_some(self, doomed: Iterable[OpenOrder]) -> None:
+        """Orders that are to be cancelled, of a look that brought no more than a part."""
+        for order in doomed:
+            self.orders[order.key] = {**order.dump(), "fate": "cancelling", "answered": False}
+
     def saw_nothing(self) -> None:
         """A look that brought nothing."""
         self.waiting, self.quiet = None, 0

@@ -25,14 +25,28 @@ class UsdmMarket:
         self._rules: dict[str, Rules | None] = {}
 
     async def open_orders(self, symbol: str) -> list[OpenOrder]:
-        """Of both services."""
-        basic, algo = "openOrders", "openAlgoOrders"
-        found = await self._ask(basic, lambda c: c.futures_get_open_orders(symbol=symbol))
-        waiting = await self._ask(algo, lambda c: c.futures_get_open_orders(symbol=symbol, conditional=True))
-        return [
-            *(_basic(row) for row in rows(basic, found) if row.text("symbol") == symbol),
-            *(_algo(row) for row in rows(algo, waiting) if row.text("symbol") == symbol),
-        ]
+        """Of both services. Where one of them fails, the error has what the other one brought."""
+        found: list[OpenOrder] = []
+        failed: ExchangeError | None = None
+        for listed in (self._basic_orders, self._algo_orders):
+            try:
+                found += await listed(symbol)
+            except ExchangeError as error:
+                failed = failed or error
+        if failed is None:
+            return found
+        failed.found = found
+        raise failed
+
+    async def _basic_orders(self, symbol: str) -> list[OpenOrder]:
+        call = "openOrders"
+        found = await self._ask(call, lambda c: c.futures_get_open_orders(symbol=symbol))
+        return [_basic(row) for row in rows(call, found) if row.text("symbol") == symbol]
+
+    async def _algo_orders(self, symbol: str) -> list[OpenOrder]:
+        call = "openAlgoOrders"
+        found = await self._ask(call, lambda c: c.futures_get_open_orders(symbol=symbol, conditional=True))
+        return [_algo(row) for row in rows(call, found) if row.text("symbol") == symbol]
 
     async def holdings(self, symbol: str) -> list[Holding]:
         """First as version 3 has it, which is silent about a flat symbol; then as version 2, which has a row for it.

@@ -102,6 +102,28 @@ async def test_positions_that_are_lied_away_for_ever_are_never_flat(endpoint: st
         assert "SOLUSDT: position unknown (positions: the answer makes no sense: two answers" in bench.pages
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "left"),
+    [
+        ("GET /fapi/v1/openAlgoOrders", ["STOP_MARKET", "TAKE_PROFIT_MARKET"]),
+        ("GET /fapi/v1/openOrders", ["LIMIT", "STOP_MARKET"]),
+    ],
+)
+@pytest.mark.parametrize("status", [404, 503])
+async def test_what_one_list_tells_is_cancelled_though_the_other_cannot_be_read(
+    endpoint: str, left: list[str], status: int, tmp_path: Path
+) -> None:
+    scene = SCENES["keep"]
+    async with benched(tmp_path / "house", **scene.options) as bench:
+        bench.fresh(scene.stage)
+        bench.desk.fault(endpoint, "error", times=None, code=-5000, status=status)
+        await bench.settle()
+        assert bench.oracle() == []
+        assert bench.waiting("SOLUSDT") == left
+        assert bench.facts["symbols"]["SOLUSDT"]["orders_state"] == "unknown"
+        assert "SOLUSDT: open orders unknown" in bench.pages
+
+
 SILENT: list[tuple[Kind, dict[str, Any]]] = [("nothing", {}), ("error", {"code": -5000, "status": 404})]
 """An endpoint that has nothing to say, and one that is no more."""
 
