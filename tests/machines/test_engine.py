@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from tests.machines.engine import PYTHON, Engine, EngineError, compose_file, running_engine, service
+from tests.machines.systemd import long
 
 pytestmark = pytest.mark.privileged
 
@@ -40,6 +41,7 @@ def test_a_command_that_fails_says_what_it_said(engine: Engine) -> None:
         engine.docker("start", "nobody")
 
 
+@long
 def test_nothing_of_an_engine_is_left_even_when_a_test_fails_with_containers_that_run(tmp_path: Path) -> None:
     mounts = Path("/proc/self/mounts").read_text()
     bases: list[Path] = []

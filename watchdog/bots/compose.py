@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from watchdog.bots import proc
-from watchdog.bots.base import BotError, Running, Stopped, Wait
+from watchdog.bots.base import BotError, NoAnswerError, Running, Stopped, Wait
 from watchdog.bots.compose_client import Compose, Service
 from watchdog.bots.container import Container
 from watchdog.bots.container_output import ContainerOutput
@@ -168,8 +168,8 @@ class ComposeBot:
     async def _look_once(self) -> Found:
         try:
             containers = await self._engine.containers(self._service.name)
-        except BotError as error:
-            raise BotError(f"{error}{self._runs.last_seen()}") from error
+        except NoAnswerError as error:
+            raise NoAnswerError(f"{error}{self._runs.last_seen()}") from error
         found = sort_out(containers, self._service, self._clients().project, self._commands)
         self._commands.update(c.argv for c in found.regular)
         return found
@@ -197,9 +197,8 @@ class ComposeBot:
 
     def _trouble(self, found: Found) -> str | None:
         now_s = self._monotonic()
-        counts = {
-            c.id: self._restarts.setdefault(c.id, Restarts()).lately(now_s, c.restarts) for c in found.ours
-        }
+        self._restarts = {c.id: self._restarts.get(c.id, Restarts()) for c in found.ours}
+        counts = {c.id: self._restarts[c.id].lately(now_s, c.restarts) for c in found.ours}
         told = [text for c in found.ours if (text := c.trouble(counts[c.id]))]
         for container, left in found.left.items():
             pids = ", ".join(str(process.pid) for process in left)

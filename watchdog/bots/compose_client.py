@@ -115,7 +115,9 @@ class Compose:
 
     async def config(self) -> dict[str, Any]:
         """What the compose file says of the service, every variable put in: it may hold secrets. BotError."""
-        said = await self._run("config", answer_s=CONFIG_S)
+        # v2 leaves out what belongs to a profile, but for what is asked for; v1 tells all and takes no name.
+        which = [] if (await self.spelling()).first else [self._service.name]
+        said = await self._run("config", *which, answer_s=CONFIG_S)
         if said.code:
             raise BotError(f"{self._service.file} cannot be read by compose: {said.why}.")
         try:

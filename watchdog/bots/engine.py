@@ -11,6 +11,7 @@ import os
 import re
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -187,7 +188,8 @@ async def run(
         ) from None
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)  # `docker compose` runs compose as a process of its own
+            with suppress(ProcessLookupError):  # `docker compose` runs compose as a process of its own
+                os.killpg(process.pid, signal.SIGKILL)
             await process.communicate()
     assert process.returncode is not None
     return Said(process.returncode, out.decode("utf-8", "replace"), (err or b"").decode("utf-8", "replace"))

@@ -20,13 +20,18 @@ ENDS = "signal.signal(signal.SIGTERM, lambda *_: os._exit(143))\n"
 """PID 1 of a container hears no signal that it does not ask for; with `init: true` in the compose file it would."""
 
 PLUGIN = """#!/bin/sh
-# Compose v2, a plugin of docker, in so far as it is called differently: v1 does the work, which knows no --pull.
+# Compose v2, a plugin of docker, in so far as it is called differently: v1 does the work; it knows no --pull, and no
+# service behind `config`.
 [ "$1" = compose ] || exec {docker} "$@"
 shift
 [ "$1 $2" = "version --short" ] && echo 2.24.5 && exit 0
 for argument; do
   shift
-  case "$skip$argument" in --pull) skip=yes;; yes*) skip=;; *) set -- "$@" "$argument";; esac
+  case "$skip$argument" in
+    --pull) skip=yes;;
+    yes*) skip=;;
+    *) [ "$config" ] || set -- "$@" "$argument"; [ "$argument" = config ] && config=yes;;
+  esac
 done
 exec {compose} "$@"
 """

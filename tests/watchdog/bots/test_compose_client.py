@@ -196,6 +196,14 @@ async def test_what_the_file_says_of_the_service(folder: Path, programs: Program
     assert asked.image({"build": "."}) == ["sol-bot", "sol_bot"]
 
 
+async def test_v2_is_asked_for_the_service_which_may_belong_to_a_profile(
+    folder: Path, programs: Programs
+) -> None:
+    programs.put("docker", '[ "$1 $2" = "compose version" ] && echo 2.24.5 && exit 0; cat docker-compose.yml')
+    assert (await compose(folder).config())["image"] == "bot:1"
+    assert programs.args("docker")[-2:] == ["config", "bot"]
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [

@@ -354,6 +354,7 @@ async def test_an_engine_that_dies_in_the_middle_of_a_stop_is_told_and_the_next_
             stage.close()
 
 
+@long
 async def test_processes_of_a_container_are_seen_and_no_others(stage: ComposeStage, engine: Engine) -> None:
     stage.install("if not os.fork(): os.setsid(); forever()\n" + OBEYS)
     stage.start_by_hand()

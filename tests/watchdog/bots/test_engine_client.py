@@ -51,7 +51,9 @@ async def test_who_may_not_use_the_engine_is_told_what_to_do(tmp_path: Path, tex
     ],
 )
 async def test_an_engine_that_is_not_there_is_no_bot_that_is_down(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BotError, match=r"the container engine cannot be reached: .*systemctl status docker"):
+    with pytest.raises(
+        NoAnswerError, match=r"the container engine cannot be reached: .*systemctl status docker"
+    ):
         await engine(tmp_path, complains(text)).containers("bot")
 
 
