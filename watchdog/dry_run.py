@@ -133,8 +133,9 @@ def _launched(command: Sequence[str], directory: Path, mark: str, output: int) -
 
 def _stand_back(pid: int) -> None:
     """It gets what processor time the bot leaves, and is what the kernel ends first when memory runs out."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # a sandbox may refuse either, or it has ended
         os.setpriority(os.PRIO_PROCESS, pid, 19)
+    with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000", encoding="ascii")
 
 
