@@ -7,7 +7,7 @@ import pytest
 from tests.watchdog.exchange.bench import benched
 from tests.watchdog.exchange.stages import SCENES, THOROUGH
 
-EACH = 1 if THOROUGH else 5
+EACH = 1 if THOROUGH else 7
 
 
 @pytest.mark.parametrize("name", SCENES)

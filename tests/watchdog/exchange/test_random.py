@@ -40,7 +40,7 @@ fault = st.tuples(
 
 
 @pytest.mark.timeout(3600 if THOROUGH else 120)
-@settings(max_examples=400 if THOROUGH else 12, deadline=None, derandomize=not THOROUGH)
+@settings(max_examples=400 if THOROUGH else 8, deadline=None, derandomize=not THOROUGH)
 @given(
     name=st.sampled_from(sorted(SCENES)),
     faults=st.lists(fault, min_size=1, max_size=5),
