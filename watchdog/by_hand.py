@@ -40,6 +40,7 @@ async def _carry_out(parts: Parts, what: What, who: str, reason: str, to: str | 
         await parts.watch.look()
         incident = await _one_incident(parts, what, who, reason, to, out)
         await parts.incidents.settle()
+        await parts.watch.settle()
         return end(incident, what, out)
     finally:
         await parts.courier.drain(timeout_s=5.0)

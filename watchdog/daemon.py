@@ -235,6 +235,7 @@ class Daemon:
             await asyncio.wait({sentinel})
         self._stop_scheduler()
         await self._parts.incidents.settle()
+        await self._parts.watch.settle()
         await self._parts.upkeep.settle()
         await self._parts.chores.settle()
         await self._parts.courier.drain(timeout_s=self._pace.drain_s)

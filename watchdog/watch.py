@@ -3,9 +3,11 @@
 Long, because it holds all that a tick does, in its order.
 """
 
+import asyncio
 import logging
 import re
 import sqlite3
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +35,15 @@ PRESSING = frozenset({"unsigned"})
 """Troubles that the collecting found and that are not for office hours."""
 
 
+HANDS_S = 20.0
+"""So long a tick waits for its hands. What takes longer (a unit with a slow start, a bot that ignores SIGTERM) goes on
+beside the ticks: they have to keep coming, whatever the bot does."""
+
+
+class OutrunError(Exception):
+    """While a start was waited for, something more urgent came: an incident, a halt, the end of this watchdog."""
+
+
 class Watch:
     """Looks, judges and acts for one bot."""
 
@@ -47,6 +58,10 @@ class Watch:
         )
         self._early = early.Early(world.journal.get("early"))
         self._troubles: dict[str, tuple[str, Severity]] = {}
+        self.hands_s = HANDS_S
+        self._doing: asyncio.Task[None] | None = None
+        self._failed: dict[str, tuple[str, Severity]] = {}
+        """What the hands could not do; kept while they try again."""
         self._gave_up: str | None = None
         self._unwritten: str | None = None
         """What kept the last tick from being written down."""
@@ -65,6 +80,11 @@ class Watch:
     async def tick(self) -> str:
         """One look at everything; returns the sentence. Raises only what is a mistake of ours."""
         self._troubles = {}
+        if self._doing is None:
+            self._failed = {}
+        elif self._doing.done():
+            done, self._doing = self._doing, None
+            done.result()  # a mistake of ours is told as a failed tick
         self._world.mend()
         self._world.save_kept()
         self._world.bot.trim_output()
@@ -93,7 +113,7 @@ class Watch:
             self._troubles[name] = (text, "critical")
         if self._unwritten is not None:
             self._troubles["journal"] = (self._unwritten, "critical")
-        self._conditions.update(now, self._troubles)
+        self._conditions.update(now, self._troubles | self._failed)
         sentence = self._sentence()
         self._save(now, sentence)
         return sentence
@@ -216,7 +236,7 @@ class Watch:
         if self._collector.bot_unknown:
             return decision
         if world.halted or self._kept_down():
-            await self._hold_down()
+            await self._by_hand(self._hold_down())
             return decision
         if self._incidents.busy:
             return decision
@@ -293,7 +313,7 @@ class Watch:
                 starter = messages.starter(found)
                 stopped = await self._world.bot.stop(self._world.settings.bot.stop_timeout.total_seconds())
             except BotError as error:
-                self._troubles["brought-back"] = (
+                self._failed["brought-back"] = (
                     f"something starts the stopped bot again and again: {error}",
                     "critical",
                 )
@@ -332,13 +352,35 @@ class Watch:
         if what == "give up":
             return self._give_up(decision, now, len(restarts))
         if what == "start":
-            async with world.hands:
-                if self._incidents.busy or world.halted:
-                    return decision
-                await self._start(restarts, now)
+            await self._by_hand(self._start(restarts, now))
         return decision
 
+    async def _by_hand(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Does it, beside the ticks if it takes long; `world.hands` keeps the next ticks from doing it, too."""
+        self._doing = asyncio.get_running_loop().create_task(doing)
+        await asyncio.wait({self._doing}, timeout=self.hands_s)
+        if self._doing.done():
+            done, self._doing = self._doing, None
+            done.result()
+
+    async def settle(self) -> None:
+        """Waits for what goes on beside the ticks."""
+        if self._doing is not None:
+            await asyncio.wait({self._doing})
+
+    async def _patience(self, seconds: float) -> None:
+        """Waits, unless something more urgent came."""
+        world = self._world
+        await world.sleep(seconds)
+        if self._incidents.busy or world.halted or world.interrupts.handing_over:
+            raise OutrunError
+
     async def _start(self, restarts: list[datetime], now: datetime) -> None:
+        async with self._world.hands:
+            if not self._incidents.busy and not self._world.halted:
+                await self._start_now(restarts, now)
+
+    async def _start_now(self, restarts: list[datetime], now: datetime) -> None:
         world = self._world
         key = self._collector.deployment.key if self._collector.deployment else ""
         if self._started_once or restarts:
@@ -352,11 +394,13 @@ class Watch:
         self._gave_up = None
         try:
             world.before_start()
-            running = await world.bot.start()
+            running = await world.bot.start(self._patience)
+        except OutrunError:
+            return
         except BotError as error:
             # Not the bot's doing, so it counts as no restart; every tick tries again.
             world.keep("restarts", {"key": key, "at": [at.isoformat() for at in restarts if at != now]})
-            self._troubles["bot-down"] = (f"the bot is down and could not be started: {error}", "critical")
+            self._failed["bot-down"] = (f"the bot is down and could not be started: {error}", "critical")
             return
         world.remember_bot()
         world.after_start(running)

@@ -6,6 +6,7 @@ something: there a test ends the process, orders a halt, or hands over.
 """
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from registry import ModelRegistry
 from watchdog.bots.base import BotError, EndedAtOnceError, NoAnswerError, Running, Stopped, Wait
 from watchdog.clock import Clock
 from watchdog.journal import Journal
+from watchdog.shapes import fits
 
 START = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 
@@ -137,6 +139,8 @@ class FakeBot:
         self.trouble: str | None = None
         self.silent = 0
         """So many looks get no answer from its owner."""
+        self.slow_start: asyncio.Event | None = None
+        """A start waits for it."""
         self.ends_at_once = 0
         """So many starts end before a process is seen."""
         self.ignores_stop = 0
@@ -186,6 +190,8 @@ class FakeBot:
     async def start(self, wait: Wait | None = None) -> Running:
         self._machine.switch.point("bot.start")
         await (wait or self._machine.sleep)(0.1)
+        while self.slow_start is not None and not self.slow_start.is_set():
+            await (wait or self._machine.sleep)(0.1)
         if self.ends_at_once > 0:
             self.ends_at_once -= 1
             raise EndedAtOnceError("it ended at once, exit code 203")
@@ -308,6 +314,11 @@ class FakeDiskJournal(Journal):
         super().__init__(path)
         self._db.execute("PRAGMA synchronous=OFF")  # nothing here outlives the machine
         self._ready = True
+
+    def put(self, name: str, value: Any) -> None:
+        """As the next start will look at it."""
+        assert value is None or fits(name, json.loads(json.dumps(value))), (name, value)
+        super().put(name, value)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

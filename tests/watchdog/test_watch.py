@@ -676,6 +676,42 @@ async def test_a_pause_that_was_ended_does_not_start_a_supervised_bot_that_a_per
     assert not house.bot.starts
 
 
+async def test_a_start_that_takes_long_goes_on_beside_the_ticks(house: House) -> None:
+    house.bot.slow_start, house.watch.hands_s, house.machine.most_s = asyncio.Event(), 0.0, float("inf")
+    house.bot.die(1)
+    await tick(house, 5)
+    assert house.bot.pid is None
+    assert house.world.hands.locked()
+    house.bot.slow_start.set()
+    await house.watch.settle()
+    await tick(house)
+    assert house.bot.pid is not None
+    assert len(house.bot.starts) == 1
+
+
+async def test_a_halt_does_not_wait_for_a_start_that_takes_long(house: House) -> None:
+    house.bot.slow_start, house.watch.hands_s, house.machine.most_s = asyncio.Event(), 0.0, float("inf")
+    house.bot.die(1)
+    await tick(house, 2)
+    incident = house.incidents.halt("looks wrong", "alice", automatic=False)
+    await house.finish()
+    assert incident.outcome == "halted"
+    assert house.bot.starts == []
+    await tick(house, 2)
+    assert house.bot.pid is None
+
+
+async def test_a_start_that_fails_beside_the_ticks_is_told(house: House) -> None:
+    house.bot.slow_start, house.watch.hands_s, house.machine.most_s = asyncio.Event(), 0.0, float("inf")
+    house.bot.cannot_start = 1
+    house.bot.die(1)
+    await tick(house, 2)
+    house.bot.slow_start.set()
+    await house.watch.settle()
+    await tick(house)
+    assert house.told.said("the bot is down and could not be started: python: no such program")
+
+
 async def test_while_hands_are_on_the_bot_nobody_else_looks_after_it(house: House) -> None:
     await tick(house)
     house.bot.die(1)
