@@ -150,6 +150,14 @@ def brought_back(incident: Incident, found: Running) -> str:
     )
 
 
+def killed(incident: Incident, pid: int, why: str) -> str:
+    """A halt goes past an owner that does not stop the bot."""
+    return (
+        f"the bot's process {pid} was killed directly, for its owner did not stop it (incident {incident.id})\n"
+        f"Why: {why}\nIts owner may start it again: it is stopped again when that is seen. Asked of you: mend the owner."
+    )
+
+
 def others_left(incident: Incident, who: str) -> str:
     """The bot is stopped, and yet something goes on writing its log."""
     return (

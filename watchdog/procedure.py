@@ -21,6 +21,7 @@ from typing import TypeVar
 from registry import ModelRegistry, RegistryError
 from watchdog import after_words, checklist, loading, messages, monitoring, rehearsal, report
 from watchdog.bots.base import BotError, EndedAtOnceError, NoAnswerError, Running
+from watchdog.bots.last_resort import kill_known
 from watchdog.bots.writers import told, writers
 from watchdog.exchange.step import last_look, settle
 from watchdog.incident import Incident
@@ -191,10 +192,17 @@ async def stop_bot(run: Run) -> Outcome:
     """Stops the bot with all its descendants.
 
     Proves: no process of the bot is left and nothing brings it back. Leaves behind on failure: a bot that could not
-    be stopped, people paged, the registry untouched; the step is tried again.
+    be stopped, people paged, the registry untouched; the step is tried again. In a halt the process that is known to be
+    the bot is killed meanwhile, past an owner that does not stop it.
     """
     world = run.world
-    stopped = await world.bot.stop(world.settings.bot.stop_timeout.total_seconds())
+    try:
+        stopped = await world.bot.stop(world.settings.bot.stop_timeout.total_seconds())
+    except BotError as error:
+        killed = kill_known(world.bot.remember()) if run.incident.plan == "halt" else None
+        if killed is not None:
+            run.tell(f"killed {killed}", messages.killed(run.incident, killed, str(error)), "critical")
+        raise
     world.keep("bot", None)
     if stopped.how != "was not running":
         run.incident.facts.setdefault("stopped_at", world.now().isoformat())

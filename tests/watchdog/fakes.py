@@ -139,6 +139,8 @@ class FakeBot:
         self.trouble: str | None = None
         self.silent = 0
         """So many looks get no answer from its owner."""
+        self.known: tuple[int, int, str] | None = None
+        """A real process that it is remembered as."""
         self.slow_start: asyncio.Event | None = None
         """A start waits for it."""
         self.ends_at_once = 0
@@ -214,6 +216,8 @@ class FakeBot:
         return self.output[-lines:]
 
     def remember(self) -> tuple[int, int, str] | None:
+        if self.known is not None:
+            return self.known
         if not self.processes:
             return None
         return (self.processes[0].pid, self.processes[0].started_ticks, "boot")

@@ -1,6 +1,8 @@
 """Each step by itself: what it does, what it answers when that fails, and what it leaves behind."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ from registry.lock import locked
 from tests.watchdog.fakes import Loads
 from tests.watchdog.house import House
 from watchdog import procedure
+from watchdog.bots import proc
 from watchdog.bots.base import BotError
 from watchdog.incident import Incident
 from watchdog.interrupts import HaltAsked, HandOver
@@ -234,6 +237,24 @@ async def test_a_bot_that_cannot_be_stopped_leaves_the_registry_untouched(house:
     with pytest.raises(BotError, match="does not end"):
         await procedure.stop_bot(run(house, incident))
     assert (house.data, house.told.alerts, house.bot.pid) == (before, [], 4711)
+
+
+@pytest.mark.parametrize("plan", ["halt", "rollback"])
+async def test_a_halt_goes_past_an_owner_that_does_not_stop_the_bot_and_a_rollback_waits(
+    house: House, plan: str
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        try:
+            found = proc.stat(process.pid)
+            assert found is not None
+            house.bot.known, house.bot.ignores_stop = (process.pid, found.started_ticks, proc.boot_id()), 1
+            with pytest.raises(BotError):
+                await procedure.stop_bot(run(house, house.open(plan=plan)))
+            ended = process.wait(10) if plan == "halt" else process.poll()
+        finally:
+            process.kill()
+    assert ended == (-9 if plan == "halt" else None)
+    assert house.told.said(f"process {process.pid} was killed directly") == (plan == "halt")
 
 
 async def test_settle_orders_says_that_nothing_was_looked_at(house: House) -> None:
