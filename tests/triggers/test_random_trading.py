@@ -30,6 +30,10 @@ class Account:
     logs_equity: bool
     at: datetime = START
     records: list[Record] = field(default_factory=list)
+    initial: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.initial = self.cash
 
     def enters(self, symbol: str | None, size: float) -> None:
         if self.logs_entries:
@@ -82,7 +86,7 @@ def path(records: list[Record], initial: float) -> list[float]:
 @settings(deadline=None, max_examples=150)
 @given(accounts(), st.data())
 def test_the_drawdown_is_that_of_the_path(account: Account, data: st.DataObject) -> None:
-    records, initial = account.records, account.cash
+    records, initial = account.records, account.initial
     ends = [
         i + 1
         for i, r in enumerate(records)

@@ -243,7 +243,7 @@ async def test_a_bot_that_cannot_be_stopped_leaves_the_registry_untouched(house:
 async def test_a_halt_goes_past_an_owner_that_does_not_stop_the_bot_and_a_rollback_waits(
     house: House, plan: str
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:  # noqa: ASYNC220
         try:
             found = proc.stat(process.pid)
             assert found is not None
