@@ -163,9 +163,13 @@ _OFF = re.compile(
 _CLAUSE = re.compile(r"[,;:]|\. ")
 
 LOADING = re.compile(
-    rf"(?<!error )(?<!failed )\b(?:re)?loading {_BEFORE}{_THING}(?<!s)(?! (?:failed|error))", re.IGNORECASE
+    r"(?<!error )(?<!failed )(?<!not )(?<!never )(?<!skip )(?<!skipped )(?<!skipping )(?<!without )(?<!instead of )"
+    r"\b(?:re)?loading (?!(?:an? |the |its )?(?:shadow|challenger|canary)\b)"
+    rf"{_BEFORE}{_THING}(?<!s)(?! (?:failed|error))",
+    re.IGNORECASE,
 )
-"""A load began: "Loading ensemble model from ./models_saved/ensemble_v2.0.0.pkl". Not a headline."""
+"""A load began: "Loading ensemble model from ./models_saved/ensemble_v2.0.0.pkl". Not a headline, nothing that is not
+done ("not loading model v2.1.0"), and no model that does not trade (a shadow, a challenger)."""
 
 HEADLINE = re.compile(rf"\b(?:re)?loading {_BEFORE}(?:models|agents|ensembles)\b", re.IGNORECASE)
 """Several loads are about to begin: "Loading ML models..."."""

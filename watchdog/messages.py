@@ -154,7 +154,8 @@ def killed(incident: Incident, pid: int, why: str) -> str:
     """A halt goes past an owner that does not stop the bot."""
     return (
         f"the bot's process {pid} was killed directly, for its owner did not stop it (incident {incident.id})\n"
-        f"Why: {why}\nIts owner may start it again: it is stopped again when that is seen. Asked of you: mend the owner."
+        f"Why: {why}\nIts owner may start it again: it is stopped again when that is seen.\n"
+        f"Asked of you: mend the owner."
     )
 
 

@@ -252,3 +252,16 @@ def test_a_headline_is_no_load_of_its_own() -> None:
     assert tells_headline("Loading ML models...")
     assert not tells_loading("Loading ML models...")
     assert not tells_headline("Loading model from x")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "not loading model v2.1.0 (quarantined)",
+        "Skipping loading ensemble model from ./models_saved/ensemble_v2.1.0.pkl",
+        "Loading shadow model from ./models_saved/ensemble_v2.1.0.pkl",
+        "Loading the challenger model v2.2.0",
+    ],
+)
+def test_what_is_not_loaded_to_trade_is_no_load(message: str) -> None:
+    assert not tells_loading(message)
