@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CAUSE ?= drawdown
 
-.PHONY: demo test faults lint bench coverage lock clean
+.PHONY: demo test faults soak lint bench coverage lock clean
 
 $(VENV)/runtime.stamp: requirements/runtime.txt pyproject.toml
 	@echo "setting up $(VENV) ..."
@@ -35,6 +35,9 @@ coverage: $(VENV)/dev.stamp
 
 faults: $(VENV)/dev.stamp  ## every fault at every step of a rollback, against real daemons (SEED=1, ONLY=word, WRITE=1 for the page)
 	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write docs/reliability.md)
+
+soak: $(VENV)/dev.stamp  ## weeks of trading through the real service in minutes: memory, files and journal stay flat (WEEKS=3, SEED=1)
+	@$(BIN)/python -m tests.soak --weeks $(or $(WEEKS),3) --seed $(or $(SEED),1)
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.bench
