@@ -19,7 +19,7 @@ from typing import Any
 
 from watchdog.bots import proc
 from watchdog.bots.base import BotError, NoAnswerError
-from watchdog.bots.container import Container, parse
+from watchdog.bots.container import LABEL, Container, parse
 from watchdog.bots.launch import without_unit
 from watchdog.plain import one_line
 
@@ -29,7 +29,6 @@ ANSWER_S = 10.0
 EVENTS_S = 5.0
 """An engine whose clock is behind ours would wait until it has caught up."""
 
-SERVICE_LABEL = "com.docker.compose.service"
 QUOTED = 300
 """Characters of what a program said."""
 
@@ -43,7 +42,10 @@ FIXED = {
 """In the environment of every call, whatever the operator's says."""
 
 _GONE = re.compile(r"no such (object|container)", re.I)
-_DENIED = re.compile(r"permission denied.*\bsock|permissionerror|access denied|403 forbidden", re.I)
+_OF_ENGINE = re.compile(r"error response from daemon", re.I)
+_FORBIDDEN = re.compile(r"\b403\b.*forbidden|forbidden by", re.I)
+_DENIED = re.compile(r"permission denied.*\bsock|permissionerror|access denied", re.I)
+_DEAD_ONEOFF = re.compile(r"\S+ true (exited|created|dead)\b", re.I)
 _UNREACHED = re.compile(
     r"(cannot|couldn't|failed to) connect to (the )?docker|daemon running\?|error during connect"
     r"|connection (aborted|refused)",
@@ -101,10 +103,15 @@ class Engine:
         return said.text
 
     async def containers(self, service: str) -> list[Container]:
-        """All containers of a service of this name, of whatever project, dead ones too. BotError."""
-        label = f"label={SERVICE_LABEL}={service}"
-        ids = (await self.order("ps", "--all", "--no-trunc", "--quiet", "--filter", label)).split()
-        return await self.inspect(ids)
+        """All containers of a service of this name, of whatever project, dead ones too; but for dead one-offs, which
+        pile up by the hundred. BotError."""
+        text = await self.order(
+            "ps", "--all", "--no-trunc", "--filter", f"label={LABEL}service={service}",
+            "--format", f'{{{{.ID}}}} {{{{.Label "{LABEL}oneoff"}}}} {{{{.Status}}}}',
+        )  # fmt: skip
+        return await self.inspect(
+            [line.split()[0] for line in text.splitlines() if not _DEAD_ONEOFF.match(line)]
+        )
 
     async def inspect(self, ids: Sequence[str]) -> list[Container]:
         """These containers, without those that are gone. BotError."""
@@ -126,14 +133,15 @@ class Engine:
 
     def unreached(self, said: Said) -> None:
         """Raises the BotError for an engine that cannot be asked; compose gets the same answers from it."""
-        if _DENIED.search(said.errors):
+        answered = _OF_ENGINE.search(said.errors)
+        if (_FORBIDDEN if answered else _DENIED).search(said.errors):
             who = proc.user_name(os.geteuid())
             raise BotError(
                 f"{who} may not use the container engine: {said.why}. Give the watchdog's unit "
                 "SupplementaryGroups=docker, which is as good as root; docs/operations.md shows it and what else can "
                 "be done."
             )
-        if _UNREACHED.search(said.errors):
+        if not answered and _UNREACHED.search(said.errors):
             raise NoAnswerError(
                 f"the container engine cannot be reached: {said.why}. See whether it runs (`systemctl status docker`), "
                 "and whether DOCKER_HOST in the watchdog's environment is right. Containers may live on without it."

@@ -84,7 +84,7 @@ async def test_a_look_that_is_cut_short_leaves_no_process(tmp_path: Path) -> Non
 
 async def test_a_container_that_goes_between_two_questions_is_gone(tmp_path: Path) -> None:
     script = """
-    [ $1 = ps ] && echo aaa bbb && exit 0
+    [ $1 = ps ] && echo aaa False Up && echo bbb False Up && exit 0
     echo '[{"Id": "bbb"}]'; echo 'Error: No such object: aaa' >&2; exit 1
     """
     assert [c.id for c in await engine(tmp_path, script).containers("bot")] == ["bbb"]
@@ -95,6 +95,25 @@ async def test_all_of_the_service_are_asked_for_dead_ones_too(tmp_path: Path) ->
     assert await told.containers("bot") == []
     args = (tmp_path / "args").read_text().split()
     assert {"ps", "--all", "label=com.docker.compose.service=bot"} <= set(args)
+
+
+async def test_dead_one_offs_are_left_out_for_they_pile_up(tmp_path: Path) -> None:
+    script = f"""
+    [ $1 = inspect ] && echo "$@" >{tmp_path}/args && echo '[]' && exit 0
+    echo 'aaa False Exited (0) 3 minutes ago'; echo 'bbb True Exited (137) 2 days ago'; echo 'ccc True Created'
+    echo 'ddd True Up 4 seconds'; echo 'eee True Restarting (1) 3 seconds ago'; echo 'fff  Up 2 hours (Paused)'
+    """
+    await engine(tmp_path, script).containers("bot")
+    assert (tmp_path / "args").read_text().split()[3:] == ["aaa", "ddd", "eee", "fff"]
+
+
+async def test_what_the_engine_refuses_for_another_reason_is_no_engine_that_is_gone(tmp_path: Path) -> None:
+    for text in (
+        "Error response from daemon: failed to create network: dial tcp 10.0.0.7:8500: connect: connection refused",
+        "Error response from daemon: pull access denied for bot, repository does not exist",
+    ):
+        said = await engine(tmp_path, complains(text)).ask("start", "aaa")
+        assert (said.code, said.why) == (1, text)
 
 
 @pytest.mark.parametrize("answer", ["<html>", "{}", '"text"', "[1"])
