@@ -186,6 +186,25 @@ def test_an_engine_that_hangs_stops_no_tick_and_is_never_taken_for_a_bot_that_is
     assert len(bot.ran("began")) == 2
 
 
+def test_a_halt_goes_past_an_engine_that_hangs_and_holds_when_it_answers_again(
+    tmp_path: Path, make_house: MakeComposeHouse
+) -> None:
+    bot = make_hostile(tmp_path / "bot", paths="container")
+    house = make_house(bot)
+    up(house, bot)
+    main = psutil.Process(int(house.engine.inspect(house.container, "{{.State.Pid}}")))
+    with house.engine.frozen():
+        house.flag("HALT", "it looks odd")
+        house.wait(
+            lambda: not main.is_running() or main.status() == psutil.STATUS_ZOMBIE, "the bot is killed"
+        )
+        house.wait(lambda: house.alerted("was killed directly"), "it is told")
+    incident = house.wait_closed()
+    assert incident.outcome == "halted", house.story()
+    house.ticks(3)
+    assert (house.bots(), house.status()["state"]) == ([], "halted")
+
+
 def test_a_target_that_crashes_again_and_again_is_left_for_an_older_version(
     tmp_path: Path, make_house: MakeComposeHouse
 ) -> None:
