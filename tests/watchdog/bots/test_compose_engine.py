@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -362,3 +364,63 @@ async def test_processes_of_a_container_are_seen_and_no_others(stage: ComposeSta
     [container] = engine.containers()
     assert sorted(s.pid for s in processes_of([container])[container]) == stage.processes()
     assert len(stage.processes()) == 2
+
+
+SHARES = """
+if not os.fork():
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    forever()
+"""
+
+
+@long
+async def test_workers_that_share_the_hosts_pids_do_not_outlive_a_stop(stage: ComposeStage) -> None:
+    """`pid: host`: the kernel does not end them with the main process, so the engine has to."""
+    stage.install(SHARES + OBEYS, pid="host")
+    bot = await up(stage)
+    both = stage.processes()
+    assert len(both) == 2
+    stopped = await bot.stop(5)
+    assert set(stopped.pids) == set(both)
+    assert (stage.processes(), await bot.find()) == ([], [])
+
+
+@contextmanager
+def left_behind(engine: Engine, container: str) -> Iterator[int]:
+    """A process in the control groups of a container that is down, as a runtime that crashed leaves it; its pid."""
+    tops = [g for g in Path("/sys/fs/cgroup").glob(f"**/{engine.group}") if (g / "cgroup.procs").exists()]
+    groups = [top / container for top in tops]
+    process = subprocess.Popen(["sleep", "1000"])
+    try:
+        for group in groups:
+            group.mkdir()
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                if (group / name).exists():
+                    (group / name).write_text((group.parent / name).read_text())
+            (group / "cgroup.procs").write_text(str(process.pid))
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+        for group in groups:
+            group.rmdir()
+
+
+@long
+async def test_processes_that_the_engine_lost_track_of_are_the_bot_and_are_ended(
+    stage: ComposeStage, engine: Engine
+) -> None:
+    stage.install(OBEYS)
+    bot = await up(stage)
+    [container] = engine.containers()
+    await bot.stop(5)
+    with left_behind(engine, container) as pid:
+        [found] = await bot.find()
+        assert found.pid == pid
+        assert f"down, but processes of it are left (pid {pid})" in str(bot.trouble)
+        with pytest.raises(BotError, match=f"already runs as pid {pid}"):
+            await bot.start()
+        stopped = await bot.stop(5)
+        assert (stopped.pids, stopped.how) == ((pid,), "SIGKILL")
+        assert await bot.find() == []
