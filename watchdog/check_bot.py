@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from config import Settings
 from registry import ModelRegistry, RegistryError
 from watchdog.bot_log import BotLogParser
+from watchdog.bots import proc
 from watchdog.bots.base import look_at
 from watchdog.bots.matching import locate
 from watchdog.check_compose import bot_service
@@ -60,11 +62,23 @@ def _command(settings: Settings) -> Iterator[Finding]:
     elif found:
         how = "it will be adopted" if found[0].adopted else "it was started by the watchdog"
         yield Finding("bot process", "good", f"runs as pid {found[0].pid}; {how}")
+        yield from _same_program(found[0].pid, program, process.directory)
     elif settings.mode == "observe":
         yield Finding("bot process", "note", "does not run, and in mode observe it is not started")
     else:
         mend = "to keep it down: model-watchdog pause"
         yield Finding("bot process", "note", "does not run; the watchdog will start it", mend)
+
+
+def _same_program(pid: int, program: Path | None, directory: Path) -> Iterator[Finding]:
+    """Whether the running bot was started with the interpreter that it would be started with again."""
+    first = next(iter(proc.arguments(pid)), "")
+    its_own = locate(first, directory) if "/" in first else None
+    if program is None or its_own is None or os.path.normpath(its_own) == os.path.normpath(program):
+        return
+    own = os.path.normpath(its_own)
+    found = f"the bot runs with {own}, and would be started with {program}: perhaps without its packages"
+    yield Finding("bot command", "bad", found, f"bot.process.command: [{own}, ...]")
 
 
 def trade_log(settings: Settings) -> Iterator[Finding]:

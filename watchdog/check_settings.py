@@ -23,6 +23,8 @@ def configuration(settings: Settings) -> Iterator[Finding]:
             "observe: the watchdog tells and does not act",
             "to arm it: mode: act, then a reload or a restart",
         )
+    else:
+        yield Finding("mode", "good", "act: the watchdog stops and starts the bot, and switches its version")
     yield from _secrets(settings)
     off = [name for name in RULES if not getattr(settings.triggers, name).enabled]
     if off:

@@ -59,6 +59,11 @@ def rolling_back(incident: Incident, now: datetime) -> str:
     )
 
 
+def cause(incident: Incident) -> str:
+    """The incident, in the sentence of a tick: "incident 7 (v2.1.0: drawdown 26.1 % is above 25 %)"."""
+    return f"incident {incident.id} ({incident.from_version}: {incident.reason})"
+
+
 def order_refused(incident: Incident, why: str) -> str:
     """A person's order that cannot be followed."""
     return (

@@ -23,6 +23,10 @@ from watchdog.sdnotify import SdNotify
 log = logging.getLogger(__name__)
 
 Build = Callable[[Settings], Parts]
+MODES = {
+    "act": "act: it stops and starts the bot, and switches its version",
+    "observe": "observe: it tells, and touches nothing",
+}
 START_ERRORS = (UnsupportedError, JournalError, OrderError, RightsError, NotifyError, sqlite3.Error, OSError)
 
 
@@ -63,6 +67,7 @@ def take_locks(settings: Settings, held: list[Lock]) -> None:
 def _until_told(settings: Settings, notify: SdNotify, held: list[Lock], build: Build) -> int:
     while True:
         parts = build(settings)
+        log.info("mode %s", MODES[settings.mode])
         daemon = Daemon(parts, notify, functools.partial(_reloadable, parts, held))
         asyncio.run(daemon.run())
         if daemon.reloaded is None:

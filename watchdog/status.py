@@ -13,7 +13,7 @@ from typing import Any
 from config import Settings
 from notifier import NotifyError, Outbox
 from registry import HashMemory, RegistryError
-from watchdog import checklist, rehearsal
+from watchdog import checklist, messages, rehearsal
 from watchdog.assemble import journal_path, locks
 from watchdog.bots.base import BotError, Running, look_at
 from watchdog.clock import utc_now
@@ -130,7 +130,8 @@ def _sentence(seen: _Seen, state: str) -> str:
         doing = f"halted since {seen.halted['since'][:19]} by {seen.halted['by']}: {seen.halted['why']}"
     elif incident is not None:
         step = "monitoring" if incident.bot_is_back else f"rolling back ({incident.step})"
-        doing = f"{step} {incident.target or seen.model.version}, incident {incident.id}: {incident.reason}"
+        step = f"paused, {step}" if seen.paused else step
+        doing = f"{step} {incident.target or seen.model.version}, {messages.cause(incident)}"
         looks = checklist.in_short(incident.facts.get("looks", ())) if incident.bot_is_back else ""
         doing += f"; {looks}" if looks else ""
     if seen.daemon is None:

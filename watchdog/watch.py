@@ -475,7 +475,8 @@ class Watch:
         if incident is not None and incident.plan == "rollback":
             doing = "monitoring" if incident.monitoring else f"rolling back ({incident.step})"
             seen = checklist.in_short(incident.facts.get("looks", ())) if incident.monitoring else ""
-            said = f"{doing} {incident.target or version}, incident {incident.id}: {incident.reason}"
+            doing = f"paused, {doing}" if self._control.paused() else doing
+            said = f"{doing} {incident.target or version}, {messages.cause(incident)}"
             return f"{said}; {seen}" if seen else said
         if halted is not None:
             return f"halted since {halted['since'][:19]}: {halted['why']}"

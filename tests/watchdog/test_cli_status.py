@@ -162,7 +162,7 @@ def test_rolling_back(yard: Yard) -> None:
         {"id": 1, "step": "stop_bot"},
     )
     assert found["rollback_target"] == "v2.0.0"
-    assert found["sentence"] == "rolling back (stop_bot) v2.0.0, incident 1: drawdown 26.1 %"
+    assert found["sentence"] == "rolling back (stop_bot) v2.0.0, incident 1 (v2.1.0: drawdown 26.1 %)"
     alone = body(yard.cli("status", "--json"))
     assert alone["state"] == "rolling_back"
     assert "no watchdog is running; rolling back (stop_bot)" in alone["sentence"]
@@ -300,7 +300,15 @@ def test_what_the_last_rehearsal_showed_stands_beside_the_target_and_not_in_the_
     yard.tick()
     at = (datetime.now(UTC) - timedelta(hours=3, minutes=5)).isoformat()
     with yard.journal() as journal:
-        found = {"version": "v2.0.0", "at": at, "ok": True, "seconds": 38.0, "said": "it says: v2.0.0"}
+        found = {
+            "version": "v2.0.0",
+            "at": at,
+            "ok": True,
+            "seconds": 38.0,
+            "said": "it says: v2.0.0",
+            "what": "",
+            "told": False,
+        }
         journal.put("rehearsal", found)
     assert "ready to roll back to v2.0.0 (rehearsed 3 h ago, 38 s)" in yard.cli("status").out
     assert list(body(yard.cli("status", "--json"))) == list(of_the_contract())

@@ -63,7 +63,7 @@ async def fires(house: House) -> None:
 
 async def down(house: House) -> None:
     async with asyncio.timeout(10):
-        while house.bot.pid is not None:
+        while house.bot.pid is not None:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 

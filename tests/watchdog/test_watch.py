@@ -262,7 +262,7 @@ async def test_a_relapse_while_it_is_monitored_halts(build: Build) -> None:
     house = living(build, rollback={"monitor_for": "30m", "max_per_day": 5, "cooldown": "0s"})
     incident = await condemned(house)
     await until(lambda: house.incidents.monitoring)
-    assert (await tick(house)).startswith("monitoring v2.0.0, incident 1: ")
+    assert (await tick(house)).startswith("monitoring v2.0.0, incident 1 (v2.1.0: ")
     trades(house, "loss", "loss", "loss")
     await tick(house)
     await house.finish()
