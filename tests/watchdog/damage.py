@@ -1,11 +1,15 @@
 """What happens to a database file: bytes overwritten, cut off, deleted, replaced."""
 
+import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 PAGE = 4096
 
@@ -93,6 +97,17 @@ def replaced_by_an_older_copy(path: Path) -> None:
         path.with_name("copy").rename(path)
     else:
         replaced_by_nothing(path)
+
+
+thorough = pytest.mark.skipif(
+    os.environ.get("CI") != "true" and "MODEL_WATCHDOG_THOROUGH" not in os.environ,
+    reason="differs little from what the ordinary run has: runs with CI=true or MODEL_WATCHDOG_THOROUGH=1",
+)
+
+
+def some(names: Iterable[str], always: Sequence[str]) -> list[Any]:
+    """The names as parameters of a test; but for `always`, those of the thorough run."""
+    return [name if name in always else pytest.param(name, marks=thorough) for name in names]
 
 
 UNDER_A_RUNNING_WATCHDOG: Mapping[str, Damage] = {

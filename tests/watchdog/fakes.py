@@ -316,8 +316,11 @@ class FakeDiskJournal(Journal):
         self._switch, self._faults = switch, faults
         self._ready = False
         super().__init__(path)
-        self._db.execute("PRAGMA synchronous=OFF")  # nothing here outlives the machine
         self._ready = True
+
+    def _open(self) -> None:
+        super()._open()
+        self._db.execute("PRAGMA synchronous=OFF")  # nothing here outlives the machine
 
     def put(self, name: str, value: Any) -> None:
         """As the next start will look at it."""

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from notifier import Outbox
-from tests.watchdog.damage import UNDER_A_RUNNING_WATCHDOG, middle, zeros
+from tests.watchdog.damage import UNDER_A_RUNNING_WATCHDOG, middle, some, zeros
 from tests.watchdog.house import House
 from watchdog.mending import RETRY_S, Mender
 from watchdog.upkeep import fault
 
-DAMAGES = pytest.mark.parametrize("name", ["middle", "header", "zeros", "cut", "all_deleted", "text"])
+DAMAGES = pytest.mark.parametrize(
+    "name", some(("middle", "header", "zeros", "cut", "all_deleted", "text"), ("zeros", "all_deleted"))
+)
 
 
 @pytest.fixture
@@ -62,9 +64,12 @@ async def fires(house: House) -> None:
 
 
 async def down(house: House) -> None:
-    async with asyncio.timeout(10):
-        while house.bot.pid is not None:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+    """Lets the halt be worked on until the bot is stopped."""
+    for _ in range(100_000):
+        if house.bot.pid is None:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the bot was never stopped")
 
 
 @DAMAGES

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.watchdog.damage import thorough
 from tests.watchdog.fakes import START
 from tests.watchdog.house import House
 from watchdog import doubt
@@ -255,7 +256,7 @@ async def test_a_disk_that_refuses_leaves_the_bot_down_all_the_same(house: House
     assert incident.open
 
 
-@pytest.mark.parametrize("open_one", [False, True])
+@pytest.mark.parametrize("open_one", [False, pytest.param(True, marks=thorough)])
 async def test_a_kill_at_any_point_never_starts_the_bot(build: Build, open_one: bool) -> None:
     number = 0
     while True:
@@ -294,5 +295,3 @@ async def test_whether_it_runs_cannot_be_known(house: House) -> None:
         await house.incidents.settle()
     assert house.world.journal.get(DOUBT)["settled"]
     assert house.world.journal.open_one() is not None, "a halt, which tries to stop it and pages"
-
-

@@ -403,7 +403,7 @@ async def test_a_reader_in_an_endless_transaction_is_named_before_the_disk_is_fu
     attic.upkeep = Upkeep(attic.house.world, attic.outbox, attic.house.control, wal_most_bytes=100_000)
     with endless_reader(attic.journal.path) as pid:
         for n in range(60):
-            attic.journal.put("tick", "x" * 4000 + str(n))
+            attic.journal.put("filler", "x" * 4000 + str(n))
         await attic.day()
         assert attic.journal.wal_bytes() > 100_000
         assert attic.house.told.said("watchdog.db-wal has grown to")
@@ -419,10 +419,10 @@ async def test_a_wal_that_had_to_grow_is_cut_back_by_the_next_checkpoint_on_its_
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM named").fetchall()
         for n in range(200):
-            attic.journal.put("tick", "x" * 40_000 + str(n))
+            attic.journal.put("filler", "x" * 40_000 + str(n))
         assert attic.journal.wal_bytes() > 6_000_000
     for n in range(150):
-        attic.journal.put("tick", "x" * 40_000 + str(n))
+        attic.journal.put("filler", "x" * 40_000 + str(n))
     assert attic.journal.wal_bytes() < 5_000_000
 
 
@@ -432,7 +432,7 @@ async def test_an_emptying_that_meets_a_writer_waits_for_nobody(attic: Attic) ->
         began = asyncio.get_running_loop().time()
         attic.journal.checkpoint()
         assert asyncio.get_running_loop().time() - began < 0.9, "the busy timeout of 1 s"
-    attic.journal.put("tick", 1)  # and the next write is patient again
+    attic.journal.put("filler", 1)  # and the next write is patient again
 
 
 async def test_a_journal_of_before_files_could_shrink_is_left_as_large_as_it_is(tmp_path: Path) -> None:
