@@ -15,6 +15,7 @@ from typing import Any
 from watchdog.incident import Incident, Order, Plan
 from watchdog.journal_file import JournalFile
 from watchdog.journal_schema import SCHEMA, JournalError, NoJournalError
+from watchdog.shapes import is_incident
 
 __all__ = ["SCHEMA", "Journal", "JournalError", "NoJournalError", "OrderRow", "StepRow"]
 
@@ -132,12 +133,15 @@ class Journal(JournalFile):
 
     def _incident(self, row: sqlite3.Row) -> Incident:
         try:
+            body = json.loads(row["body"])
+            if not is_incident(body):
+                raise ValueError("of another shape")
             return Incident(
                 id=row["id"],
                 opened_at=datetime.fromisoformat(row["opened_at"]),
                 closed_at=_when(row["closed_at"]),
                 automatic=bool(row["automatic"]),
-                **{name: value for name, value in json.loads(row["body"]).items() if name in _KEPT},
+                **{name: value for name, value in body.items() if name in _KEPT},
             )
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise self._garbled(f"incident {row['id']}") from None

@@ -7,6 +7,7 @@ is made anew from there (`watchdog.mending`).
 
 import contextlib
 import json
+import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 from notifier import is_locked, means_damage
 from watchdog.journal_schema import SCHEMA, TABLES, JournalError, NoJournalError
 from watchdog.plain import plain
+from watchdog.shapes import VITAL, fits
 
 REMEMBERED_INCIDENTS = 50
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
@@ -213,10 +215,12 @@ class JournalFile:
     # -- named values
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value kept under this name. While the file cannot be read: the one that was written last."""
+        """The value kept under this name. While the file cannot be read: the one that was written last. One of another
+        build, or of nobody's, that can be done without counts as none."""
         try:
             rows = self._rows("SELECT value FROM named WHERE name = ?", name)
-            return self._value(name, rows[0]["value"]) if rows else default
+            value = self._value(name, rows[0]["value"]) if rows else None
+            return default if value is None else value
         except sqlite3.Error:
             if self._read_only:
                 raise
@@ -225,9 +229,16 @@ class JournalFile:
 
     def _value(self, name: str, text: str) -> Any:
         try:
-            return json.loads(text)
+            value = json.loads(text)
         except (ValueError, TypeError, RecursionError):
             raise self._garbled(f"the value of {name}") from None
+        if fits(name, value):
+            return value
+        if name not in VITAL:
+            return None
+        if self._read_only:
+            raise self._garbled(f"the value of {name}")
+        return value  # the start has looked at all of them, and what came since is ours
 
     def put(self, name: str, value: Any) -> None:
         """Keeps a JSON value under this name; None forgets it."""
@@ -275,9 +286,12 @@ class JournalFile:
 
 
 def _cleaned(value: Any, redact: Callable[[str], str]) -> Any:
-    """A JSON value with every text in it redacted, the names of its keys left as they are."""
+    """A JSON value with every text in it redacted, the names of its keys left as they are. NaN and infinities, which
+    JSON has no word for and SQLite cannot read, are null."""
     if isinstance(value, str):
         return redact(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, dict):
         return {key: _cleaned(inner, redact) for key, inner in value.items()}
     if isinstance(value, list | tuple):

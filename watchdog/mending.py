@@ -22,7 +22,7 @@ from watchdog import report
 from watchdog.clock import Clock
 from watchdog.journal import Journal, JournalError
 from watchdog.journal_file import Key
-from watchdog.salvage import copy_readable
+from watchdog.salvage import copy_readable, nonsense
 from watchdog.tell import Teller
 from watchdog.upkeep import fault
 
@@ -121,7 +121,7 @@ def mend_before_opening(path: Path, now: datetime, check: Callable[[Path], str] 
     _delete_part(path)
     if not path.exists():
         return ""
-    wrong = check(path)
+    wrong = check(path) or nonsense(path)
     if not wrong:
         return ""
     log.critical("%s is damaged (%s); it is made anew", path, wrong)

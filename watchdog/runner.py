@@ -63,6 +63,11 @@ class Runner:
 
     async def _one_step(self, run: Run) -> Outcome | Stuck:
         incident, world = run.incident, self.world
+        if incident.step not in {step.__name__ for step in STEPS[incident.plan]}:  # of another build
+            why = (
+                f"{incident.reason}. This build knows no step {incident.step}, at which the incident was left"
+            )
+            self._turn_into_halt(incident, HaltAsked(why, incident.by))
         step = next(step for step in STEPS[incident.plan] if step.__name__ == incident.step)
         world.mend()
         row = self._begin(incident)

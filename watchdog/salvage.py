@@ -9,7 +9,12 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
+
+from watchdog.plain import one_line
+from watchdog.shapes import VITAL, fits, is_incident
 
 Row = tuple[Any, ...]
 
@@ -25,6 +30,24 @@ def copy_readable(source: sqlite3.Connection, target: sqlite3.Connection) -> lis
         "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid"
     ).fetchall()
     return [name for name, sql in tables if not _copy(source, target, name, "WITHOUT ROWID" in sql)]
+
+
+def nonsense(path: Path) -> str:
+    """The first row of a sound file that nothing of ours can have written, as half a sentence; "" if there is none."""
+    try:
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)
+        with contextlib.closing(db):
+            for table in _CHECKS:
+                columns = db.execute(f"PRAGMA table_info({table})").fetchall()
+                names = ", ".join(column[1] for column in columns)
+                for raw in _as_written(db, f"SELECT {names} FROM {table}") if columns else ():
+                    row = _row(raw, columns)
+                    if row is None or not _makes_sense(table, row):
+                        key = raw[0].decode("utf-8", "replace") if isinstance(raw[0], bytes) else str(raw[0])
+                        return f"a row of {table} is garbled: {one_line(key, 40)}"
+    except sqlite3.Error:
+        return ""  # damaged, locked, no rights: others find that out
+    return ""
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str, without_rowid: bool) -> bool:
@@ -87,16 +110,21 @@ def _is_time(text: str | None) -> bool:
         return False
 
 
-def _is_json(text: str, kind: type = object) -> bool:
+def _is_json(text: str, check: Callable[[Any], bool]) -> bool:
+    """NaN and infinities are none: SQLite cannot read them."""
     try:
-        return isinstance(json.loads(text), kind)
+        return check(json.loads(text, parse_constant=_refuse))
     except (ValueError, RecursionError):
         return False
 
 
+def _refuse(word: str) -> None:
+    raise ValueError(word)
+
+
 _CHECKS: Mapping[str, Callable[[Row], bool]] = {
-    "named": lambda row: _is_json(row[1]),
-    "incidents": lambda row: _is_time(row[1]) and _is_time(row[2]) and _is_json(row[4], dict),
+    "named": lambda row: _is_json(row[1], partial(fits, row[0]) if row[0] in VITAL else lambda _: True),
+    "incidents": lambda row: _is_time(row[1]) and _is_time(row[2]) and _is_json(row[4], is_incident),
     "steps": lambda row: _is_time(row[4]) and _is_time(row[5]),
     "orders": lambda row: _is_time(row[2]),
 }

@@ -10,7 +10,7 @@ Fault = Literal[
     "server_error",  # 500, JSON
     "bad_gateway",  # 502, the HTML page of a proxy that quotes the URL
     "garbage",  # 200 and a body that is not JSON; the message is not recorded
-    "odd_result",  # 200, the message is recorded, the result is not a Message
+    "odd_result",  # 200, the message is recorded, the result is not a Message; result={}
     "bad_markup",  # 400 can't parse entities; only HTML messages use it up
     "bad_text",  # 400 for a reason of its own, in any mode
     "chat_not_found",  # 400
@@ -98,7 +98,7 @@ def under_fault(call: Call, scripted: Scripted | None, accept: Callable[[], Answ
         return Answer(fault, 200, b"<html>Welcome to the hotel's network</html>")
     if fault == "odd_result":
         accept()
-        return Answer(fault, 200, b'{"ok": true, "result": {}}')
+        return Answer(fault, 200, ok(options.get("result", {})).body)
     if fault == "slow":
         answer = accept()
         answer.delay_s = options.get("delay_s", 0.2)

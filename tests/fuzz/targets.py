@@ -4,6 +4,7 @@ from tests.fuzz.collecting import COLLECTING
 from tests.fuzz.configuration import CONFIGURATIONS
 from tests.fuzz.files import FILES
 from tests.fuzz.flags import FLAGS
+from tests.fuzz.journals import JOURNALS
 from tests.fuzz.logs import LOGS
 from tests.fuzz.registries import REGISTRIES
 from tests.fuzz.target import Target
@@ -12,7 +13,17 @@ from tests.fuzz.times import TIMES
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for target in (*LOGS, *FILES, *COLLECTING, *REGISTRIES, *FLAGS, *CONFIGURATIONS, *TELEGRAMS, *TIMES)
+    for target in (
+        *LOGS,
+        *FILES,
+        *COLLECTING,
+        *REGISTRIES,
+        *FLAGS,
+        *JOURNALS,
+        *CONFIGURATIONS,
+        *TELEGRAMS,
+        *TIMES,
+    )
 }
 
 

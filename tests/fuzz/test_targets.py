@@ -19,7 +19,15 @@ from tests.fuzz.target import CORPUS, Target, TooSlow
 from tests.fuzz.targets import TARGETS
 
 THOROUGH = os.environ.get("MODEL_WATCHDOG_THOROUGH") == "1"
-SLOW = {"bot_api": 4, "registry": 8, "collector": 4, "bot_folder": 4, "configuration": 2, "alert_text": 2}
+SLOW = {
+    "bot_api": 4,
+    "registry": 8,
+    "collector": 4,
+    "journal": 4,
+    "bot_folder": 4,
+    "configuration": 2,
+    "alert_text": 2,
+}
 """What one input costs more than those of the others do."""
 
 NAMES = sorted(TARGETS)
@@ -82,7 +90,7 @@ def test_what_was_a_find_once_is_none_any_more(name: str, path: Path) -> None:
     TARGETS[name](path.read_bytes())
 
 
-WHOLE = ("checkpoint", "registry")
+WHOLE = ("checkpoint", "registry", "journal")
 
 
 @pytest.mark.skipif(not THOROUGH, reason="MODEL_WATCHDOG_THOROUGH=1 runs it")

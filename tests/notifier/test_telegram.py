@@ -123,10 +123,24 @@ async def test_a_server_in_trouble_is_tried_again(
     assert len(server.messages) == 1
 
 
+CHAT = {"id": -100, "type": "supergroup", "title": "x"}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {},
+        {"message_id": 1, "date": 10**400, "chat": CHAT},
+        {"message_id": 1, "date": -(10**17), "chat": CHAT},
+        {"message_id": 1, "date": 1, "chat": [CHAT]},
+        [],
+        "a message",
+    ],
+)
 async def test_an_answer_of_another_shape_is_not_sent_twice(
-    server: TelegramServer, channel: TelegramChannel
+    server: TelegramServer, channel: TelegramChannel, result: object
 ) -> None:
-    server.fail_next("odd_result")
+    server.fail_next("odd_result", result=result)
     await channel.send(PART)
     assert len(server.messages) == 1
 

@@ -539,6 +539,7 @@ def test_the_last_rehearsal_is_shown(yard: Yard, ok: bool | None, marked: str) -
     yard.configure(bot={"dry_run": [sys.executable, "main.py", "--dry-run"]})
     at = (datetime.now(UTC) - timedelta(hours=3, minutes=5)).isoformat()
     found = {"version": "v2.0.0", "at": at, "ok": ok, "seconds": 38.0, "said": "it ended with exit code 1"}
+    found |= {"what": "", "told": False}
     with yard.journal() as journal:
         journal.put("rehearsal", found)
     said = yard.cli("check")

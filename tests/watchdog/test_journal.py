@@ -1,5 +1,7 @@
 """The journal, on real SQLite files: what a kill, a full disk and a second thread leave in it."""
 
+import json
+import math
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +17,8 @@ from tests.watchdog.fakes import START
 from watchdog.incident import Incident, Order
 from watchdog.journal import SCHEMA, Journal, JournalError, NoJournalError
 from watchdog.journal_file import IMPATIENCE_MS, PATIENCE_MS
+from watchdog.mending import mend_before_opening
+from watchdog.shapes import NAMED, VITAL, fits
 
 
 @pytest.fixture
@@ -125,8 +129,8 @@ def test_a_journal_that_is_being_made_at_this_moment_is_none_yet(path: Path) -> 
 
 def test_a_reader_sees_what_the_watchdog_writes_and_cannot_write_itself(journal: Journal, path: Path) -> None:
     reader = Journal(path, read_only=True)
-    journal.put("tick", {"at": "now"})
-    assert reader.get("tick") == {"at": "now"}
+    journal.put("tick", {"at": START.isoformat()})
+    assert reader.get("tick") == {"at": START.isoformat()}
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader.put("tick", None)
     reader.close()
@@ -323,12 +327,12 @@ def test_a_step_in_a_thread_and_a_tick_do_not_write_into_one_transaction(journal
     thread = threading.Thread(target=step)
     thread.start()
     with journal.writing():
-        journal.put("tick", 1)
+        journal.put("other", 1)
         inside.set()
         done.wait(0.2)
         assert not done.is_set()  # it waits for this transaction
     thread.join(10)
-    assert (journal.get("tick"), journal.get("step")) == (1, None)
+    assert (journal.get("other"), journal.get("step")) == (1, None)
 
 
 # -- incidents and steps
@@ -417,3 +421,99 @@ def test_the_same_flag_file_is_accepted_once_and_signals_each_time(journal: Jour
     signal = Order("rollback", "signal SIGUSR1")
     assert journal.accept(signal, START) != journal.accept(signal, START)
     assert len(journal.orders()) == 3
+
+
+# -- of another build
+
+
+def written_by_another(path: Path, name: str, value: object) -> None:
+    Journal(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT OR REPLACE INTO named VALUES (?, ?)", (name, json.dumps(value)))
+    db.close()
+
+
+@pytest.mark.parametrize("name", sorted(NAMED.keys() - VITAL))
+@pytest.mark.parametrize(
+    "value", [5, "x", [], [1, 2, 3], {"at": "yesterday"}, {"offset_s": float("nan")}, True]
+)
+def test_a_value_that_can_be_done_without_counts_as_absent_where_it_does_not_fit(
+    path: Path, name: str, value: object
+) -> None:
+    written_by_another(path, name, value)
+    if fits(name, value):
+        return
+    for read_only in (True, False):
+        journal = Journal(path, read_only=read_only)
+        assert journal.get(name) is None
+        assert journal.get(name, "none") == "none"
+        assert journal.damage == ""
+        journal.close()
+
+
+@pytest.mark.parametrize("name", sorted(VITAL - {"schema"}))
+@pytest.mark.parametrize("value", [5, [], {"since": 5}, {"at": [5]}, [1, 2], True])
+def test_a_vital_value_that_does_not_fit_is_told_and_at_a_start_makes_the_journal_a_damaged_one(
+    path: Path, name: str, value: object
+) -> None:
+    written_by_another(path, name, value)
+    reader = Journal(path, read_only=True)
+    with pytest.raises(sqlite3.DatabaseError, match=f"the value of {name} is garbled"):
+        reader.get(name)
+    reader.close()
+    assert f"a row of named is garbled: {name}" in mend_before_opening(path, START)
+    journal = Journal(path)
+    assert journal.get(name) is None
+    journal.close()
+    assert mend_before_opening(path, START) == ""
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", "[]", "5", '{"plan": "dance"}', '{"plan": "halt", "step": 5}', "[" * 10_000]
+)
+def test_an_incident_of_another_shape_is_garbled(path: Path, body: str) -> None:
+    journal = Journal(path)
+    incident = opened(journal)
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE incidents SET body = ? WHERE id = ?", (body, incident.id))
+    db.close()
+    reader = Journal(path, read_only=True)
+    with pytest.raises(sqlite3.DatabaseError, match="incident 1 is garbled"):
+        reader.open_one()
+    reader.close()
+    assert "a row of incidents is garbled: 1" in mend_before_opening(path, START)
+
+
+def test_more_than_is_known_is_no_fault(path: Path) -> None:
+    """Another build may keep more."""
+    written_by_another(
+        path, "halted", {"since": START.isoformat(), "why": "w", "by": "b", "incident": 1, "mood": [1]}
+    )
+    written_by_another(path, "mood", [5])
+    journal = Journal(path)
+    assert journal.get("halted")["mood"] == [1]
+    assert journal.get("mood") == [5]
+    journal.close()
+    assert mend_before_opening(path, START) == ""
+
+
+def test_a_number_that_json_has_no_word_for_keeps_no_counter_from_being_read(journal: Journal) -> None:
+    """SQLite reads no NaN: one in the facts of an incident would hide every rollback of the day."""
+    incident = opened(journal)
+    incident.facts |= {"switched_to": "v2.0.0", "price": math.nan, "loss": [-math.inf]}
+    journal.save(incident)
+    assert journal.automatic_rollbacks(START - timedelta(days=1)) == [START]
+    found = journal.incident(incident.id)
+    assert found is not None
+    assert found.facts == {"switched_to": "v2.0.0", "price": None, "loss": [None]}
+
+
+def test_an_incident_that_sqlite_cannot_read_is_garbled(path: Path) -> None:
+    journal = Journal(path)
+    incident = opened(journal)
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE incidents SET body = replace(body, 'null', 'NaN') WHERE id = ?", (incident.id,))
+    db.close()
+    assert "a row of incidents is garbled: 1" in mend_before_opening(path, START)

@@ -259,3 +259,14 @@ async def test_a_mistake_of_ours_in_a_step_is_not_taken_for_its_answer(house: Ho
         await house.work(incident)
     assert incident.open
     assert house.steps(incident) == [("close", None)]
+
+
+async def test_a_step_that_this_build_does_not_know_ends_in_a_halt(house: House) -> None:
+    """Another build left the incident there: what it had done by then is not known."""
+    incident = house.open()
+    incident.step = "move_to_the_moon"
+    await house.work(incident)
+    assert house.halted
+    assert house.bot.pid is None
+    assert house.steps(incident) == HALTED
+    assert house.told.said("This build knows no step move_to_the_moon")
