@@ -123,16 +123,16 @@ async def test_a_server_in_trouble_is_tried_again(
     assert len(server.messages) == 1
 
 
-CHAT = {"id": -100, "type": "supergroup", "title": "x"}
+A_CHAT = {"id": -100, "type": "supergroup", "title": "x"}
 
 
 @pytest.mark.parametrize(
     "result",
     [
         {},
-        {"message_id": 1, "date": 10**400, "chat": CHAT},
-        {"message_id": 1, "date": -(10**17), "chat": CHAT},
-        {"message_id": 1, "date": 1, "chat": [CHAT]},
+        {"message_id": 1, "date": 10**400, "chat": A_CHAT},
+        {"message_id": 1, "date": -(10**17), "chat": A_CHAT},
+        {"message_id": 1, "date": 1, "chat": [A_CHAT]},
         [],
         "a message",
     ],
