@@ -118,7 +118,9 @@ def test_a_state_folder_that_cannot_be_used_is_bad_news(yard: Yard) -> None:
 def test_a_journal_that_is_none_is_set_aside_and_told(yard: Yard) -> None:
     yard.state.mkdir(mode=0o700)
     (yard.state / "watchdog.db").write_text("this is no database at all")
-    with running(yard, "halted since") as daemon:  # whoever knows nothing of the past starts no bot that is down
+    with running(
+        yard, "halted since"
+    ) as daemon:  # whoever knows nothing of the past starts no bot that is down
         assert "was damaged" in daemon.log
     aside = [path for path in yard.state.rglob("*") if path.is_file() and path.read_bytes()[:7] == b"this is"]
     assert len(aside) == 1

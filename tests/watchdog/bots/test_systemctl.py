@@ -124,9 +124,7 @@ async def test_it_is_asked_in_english_without_secrets(
     assert fake.calls == ["--no-pager --no-ask-password --user show --property=Id bot.service"]
 
 
-def test_a_runtime_folder_that_is_gone_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runtime_folder_that_is_gone_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert runtime_dir() == tmp_path
     own = Path(f"/run/user/{os.geteuid()}")
