@@ -15,7 +15,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from watchdog.bots.base import BotError
 from watchdog.incident import Incident
 from watchdog.journal import Journal
 from watchdog.mending import highest
-from watchdog.messages import no_news_of_halts
+from watchdog.messages import forgotten_quarantines, no_news_of_halts
 from watchdog.world import World
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,55 @@ def _highest_in(registry: ModelRegistry) -> int:
     return max((int(match[1]) for match in found if match), default=0)
 
 
+def forgotten(journal: Journal, registry: ModelRegistry, tz: tzinfo) -> dict[str, int]:
+    """Versions that incidents rolled back from and of which the registry's history knows nothing, with the incident's
+    number: an older registry.json was restored, and with it their quarantine was lost. RegistryError, sqlite3.Error.
+
+    A version that was promoted since the incident began is no such one: that is a person's word, and so is another
+    version that a person promoted in its place.
+    """
+    switches = [
+        event
+        for event in registry.read()["history"]
+        if isinstance(event, dict) and event.get("action") in ("promoted", "rollback")
+    ]
+    ours = {
+        int(found[1])
+        for event in switches
+        if isinstance(reason := event.get("reason"), str) and (found := _OURS.match(reason))
+    }
+    left: dict[str, int] = {}
+    for incident in journal.incidents():
+        version, to = incident.from_version, incident.facts.get("switched_to")
+        if version is None or to is None or incident.id in ours:
+            continue
+        if not any(
+            event.get("version") in (version, to)
+            and _is_after(event.get("timestamp"), incident.opened_at, tz)
+            for event in switches
+        ):
+            left.setdefault(version, incident.id)
+    return left
+
+
+def _is_after(written: object, at: datetime, tz: tzinfo) -> bool:
+    try:
+        found = datetime.fromisoformat(written) if isinstance(written, str) else None
+        return found is not None and (found if found.tzinfo else found.replace(tzinfo=tz)) >= at
+    except (ValueError, OverflowError):
+        return False
+
+
+def _tell_of_forgotten(world: World) -> None:
+    try:
+        left = forgotten(world.journal, world.registry, world.settings.bot.tz)
+    except (RegistryError, sqlite3.Error) as error:
+        log.warning("whether the registry is older than the journal cannot be known: %s", error)
+        return
+    if left:
+        world.teller.tell("registry-older", forgotten_quarantines(world.settings, left), "critical")
+
+
 class OpensHalts(Protocol):
     """What of the incidents is needed here."""
 
@@ -99,6 +148,7 @@ async def settle(world: World, incidents: OpensHalts) -> None:
 
     What it does is on disk together with the word that it was done; a kill -9 before that does it again.
     """
+    _tell_of_forgotten(world)
     journal = world.journal
     doubt: dict[str, Any] | None = journal.get(DOUBT)
     if doubt is None or doubt["settled"]:

@@ -265,3 +265,14 @@ def no_news_of_halts(why: str, *, running: bool, halted: dict[str, Any] | None, 
             f"whether {left.from_version} is gone for good."
         )
     return "\n".join(lines)
+
+
+def forgotten_quarantines(settings: Settings, left: dict[str, int]) -> str:
+    """registry.json was restored from before a rollback."""
+    each = ", ".join(f"{version} (incident {number})" for version, number in left.items())
+    return (
+        f"{settings.registry.path}/registry.json is older than the journal: it does not know of the rollback from "
+        f"{each}\n"
+        f"There it is no longer quarantined; the watchdog does not go back to it all the same. If it is current now, "
+        f"and still no good: `model-watchdog rollback`. To let it be gone back to, promote it again."
+    )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from registry import ModelRegistry, RegistryError
-from watchdog import after_words, checklist, loading, messages, monitoring, rehearsal, report
+from watchdog import after_words, checklist, doubt, loading, messages, monitoring, rehearsal, report
 from watchdog.bots.base import BotError, EndedAtOnceError, NoAnswerError, Running
 from watchdog.bots.last_resort import kill_known
 from watchdog.bots.writers import told, writers
@@ -129,6 +129,8 @@ async def _assess(run: Run) -> Outcome:
         return Done(
             f"{incident.from_version} was judged, but {current} was promoted meanwhile", skip_to="close"
         )
+    forgotten = doubt.forgotten(run.world.journal, registry, run.world.settings.bot.tz)
+    incident.facts["left_before"] = sorted(forgotten)
     if incident.wanted is None:
         incident.target = await run.beside(lambda: registry.target(exclude=_no_targets(incident)))
     else:
@@ -151,8 +153,10 @@ async def _assess(run: Run) -> Outcome:
 
 
 def _no_targets(incident: Incident) -> list[str]:
-    """What is never gone back to: the version that the incident is about, and those that turned out to be no good."""
-    return [*incident.tried, *([] if incident.from_version is None else [incident.from_version])]
+    """What is never gone back to: the version that the incident is about, those that turned out to be no good, and
+    those that were left before and whose quarantine the registry forgot."""
+    about = [] if incident.from_version is None else [incident.from_version]
+    return [*incident.tried, *about, *incident.facts.get("left_before", [])]
 
 
 async def _save_evidence(run: Run) -> str:

@@ -295,3 +295,69 @@ async def test_whether_it_runs_cannot_be_known(house: House) -> None:
         await house.incidents.settle()
     assert house.world.journal.get(DOUBT)["settled"]
     assert house.world.journal.open_one() is not None, "a halt, which tries to stop it and pages"
+
+
+# -- a registry that is older than the journal
+
+
+async def forgetful(house: House) -> None:
+    """v2.1.0 was rolled back to v2.0.0, and then registry.json was restored from before."""
+    before = house.data
+    house.condemn()
+    await house.finish()
+    assert house.rollbacks == [("v2.1.0", "v2.0.0")]
+    house.machine.go(7200)
+    house.write(before)
+
+
+async def test_a_registry_from_before_a_rollback_is_told_at_the_start(house: House) -> None:
+    await forgetful(house)
+    house.wake()
+    await begin(house)
+    assert house.told.said("does not know of the rollback from v2.1.0 (incident 1)")
+    assert house.world.journal.get(DOUBT) is None, "the journal itself is in no doubt"
+
+
+async def test_a_version_whose_quarantine_was_forgotten_is_not_gone_back_to(house: House) -> None:
+    await forgetful(house)
+    house.promote("v2.2.0")
+    house.bot.die()
+    house.bot.begin(by_hand=True)
+    house.condemn()
+    await house.finish()
+    assert house.current == "v2.0.0"
+    assert house.bot.starts[-1].version == "v2.0.0"
+
+
+async def test_a_version_that_a_person_promoted_again_is_forgotten_by_nobody(house: House) -> None:
+    await forgetful(house)
+    house.promote("v2.1.0")
+    house.wake()
+    await begin(house)
+    assert not house.told.said("does not know of the rollback")
+    house.machine.go(60)
+    house.promote("v2.2.0")
+    house.condemn()
+    await house.finish()
+    assert house.current == "v2.1.0"
+
+
+async def test_a_person_who_promoted_another_version_in_the_midst_of_it_forgot_nothing(house: House) -> None:
+    incident = house.open()
+    incident.facts["switched_to"] = "v3.0.0"
+    incident.closed_at = house.world.now()
+    house.world.journal.save(incident)
+    house.machine.go(60)
+    house.promote("v3.0.0")
+    assert doubt.forgotten(house.world.journal, house.world.registry, house.settings.bot.tz) == {}
+
+
+async def test_a_history_of_odd_shapes_and_times_forgets_and_raises_nothing(house: House) -> None:
+    await forgetful(house)
+    data = house.data
+    data["history"].append(None)
+    for stamp in (7, None, "", "yesterday", "0001-01-01T00:00:00"):
+        data["history"].append({"action": "promoted", "version": "v2.1.0", "timestamp": stamp})
+    house.write(data)
+    found = doubt.forgotten(house.world.journal, house.world.registry, house.settings.bot.tz)
+    assert found == {"v2.1.0": 1}
