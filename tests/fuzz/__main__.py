@@ -70,24 +70,14 @@ def fuzz(names: Sequence[str], seconds: int, seed: int, keep: Path) -> Result:
         f"-artifact_prefix={raw}/", "-max_len=8192", "-len_control=0", "-print_final_stats=1", str(corpus),
     )  # fmt: skip
     command = [sys.executable, "-m", "tests.fuzz.instrumented", ",".join(names), *arguments]
-    done = subprocess.run(
-        command,
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=seconds + GRACE_S,
-        check=False,
-    )
+    with (keep / f"{name}.log").open("w+", encoding="utf-8", errors="replace") as log:
+        with suppress(subprocess.TimeoutExpired):  # what it has said until then tells
+            subprocess.run(command, cwd=TOP, stdout=log, stderr=log, timeout=seconds + GRACE_S, check=False)
+        log.seek(0)
+        said = log.read()
+    executed = _number(r"stat::number_of_executed_units: *(\d+)", said) or _number(r"#(\d+)", said)
     files = tuple(_kept(path, names, finds) for path in sorted(raw.iterdir()))
-    return Result(
-        name,
-        _number(r"stat::number_of_executed_units: *(\d+)", done.stderr) or _number(r"#(\d+)", done.stderr),
-        float(seconds),
-        _number(r"cov: (\d+)", done.stderr),
-        files,
-        done.stderr,
-    )
+    return Result(name, executed, float(seconds), _number(r"cov: (\d+)", said), files, said)
 
 
 def _kept(raw: Path, names: Sequence[str], finds: Path) -> Path:

@@ -59,7 +59,7 @@ def inputs(target: Target) -> st.SearchStrategy[bytes]:
 
 
 def examples(name: str) -> int:
-    return (20_000 if THOROUGH else 160) // SLOW.get(name, 1)
+    return (4_000 if THOROUGH else 160) // SLOW.get(name, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
