@@ -6,8 +6,12 @@ import ssl
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from watchdog.plain import one_line
+
 TIMEOUT_S = 2.0
 MOST_BYTES = 64 << 10
+LONGEST = 200
+"""Characters of a version's name."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,6 @@ def version_in(body: bytes) -> str | None:
         return None
     model = found.get("model")
     for value in (found.get("model_version"), model.get("version") if isinstance(model, dict) else model):
-        if isinstance(value, str) and value.strip():
-            return value.strip()
+        if isinstance(value, str) and (version := one_line(value, LONGEST)):
+            return version
     return None

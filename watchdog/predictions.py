@@ -94,7 +94,9 @@ def up_of(value: Any) -> bool | None:
             value = float(word)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value == 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value == 0:
+        return None
+    if isinstance(value, float) and math.isnan(value):  # not of an int, which may be too large for it
         return None
     return value > 0
 

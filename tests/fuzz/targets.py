@@ -2,6 +2,7 @@
 
 from tests.fuzz.collecting import COLLECTING
 from tests.fuzz.configuration import CONFIGURATIONS
+from tests.fuzz.exchanges import EXCHANGES
 from tests.fuzz.files import FILES
 from tests.fuzz.flags import FLAGS
 from tests.fuzz.journals import JOURNALS
@@ -22,6 +23,7 @@ TARGETS: dict[str, Target] = {
         *JOURNALS,
         *CONFIGURATIONS,
         *TELEGRAMS,
+        *EXCHANGES,
         *TIMES,
     )
 }

@@ -24,6 +24,7 @@ SLOW = {
     "registry": 8,
     "collector": 4,
     "journal": 4,
+    "exchange": 2,
     "bot_folder": 4,
     "configuration": 2,
     "alert_text": 2,
@@ -90,7 +91,7 @@ def test_what_was_a_find_once_is_none_any_more(name: str, path: Path) -> None:
     TARGETS[name](path.read_bytes())
 
 
-WHOLE = ("checkpoint", "registry", "journal")
+WHOLE = ("checkpoint", "registry", "journal", "exchange")
 
 
 @pytest.mark.skipif(not THOROUGH, reason="MODEL_WATCHDOG_THOROUGH=1 runs it")

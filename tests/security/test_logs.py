@@ -3,17 +3,22 @@ does not verify, never a second start of what was left, never an end of the watc
 """
 
 import asyncio
+import gzip
 import itertools
 import os
 import random
+import time
+import tracemalloc
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.fuzz.logs import LOG_WORDS, TRADE_WORDS
 from tests.fuzz.mutate import at_random
 from tests.watchdog.house import House
+from watchdog.follow import Follower
 
 LIVES = 150 if os.environ.get("MODEL_WATCHDOG_THOROUGH") == "1" else 6
 TICKS = 60
@@ -100,3 +105,31 @@ async def test_lies_in_the_logs_can_at_worst_stop_the_bot(build: Callable[..., H
     await live(house, Liar(house, seed))
     broken = [text for text in house.told.texts if "is broken" in text or "failed in a way" in text]
     assert broken == []
+
+
+def test_a_log_that_unpacks_to_a_thousand_times_its_size_takes_a_bounded_memory_and_time_a_read(
+    tmp_path: Path,
+) -> None:
+    """An earlier log, compressed: a line without end, and zeros without end."""
+    for number, byte in ((2, b"x"), (1, b"\0")):
+        with gzip.open(tmp_path / f"trades.jsonl.{number}.gz", "wb", compresslevel=1) as file:
+            for _ in range(48):
+                file.write(byte * (1 << 20))
+    (tmp_path / "trades.jsonl").write_bytes(b"last\n")
+    follower = Follower.from_start(tmp_path / "trades.jsonl", datetime(2000, 1, 1, tzinfo=UTC))
+    tracemalloc.start()
+    try:
+        lines, reads = [], 0
+        while not follower.caught_up or reads == 0:
+            began = time.process_time()
+            lines += follower.read()
+            reads += 1
+            assert time.process_time() - began < 5.0
+            assert reads < 200
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        follower.close()
+    assert lines == [b"last"]
+    assert reads > 10, "it was read in one go"
+    assert peak < 40 << 20

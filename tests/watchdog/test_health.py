@@ -92,6 +92,8 @@ async def test_an_endless_body_is_cut() -> None:
 @pytest.mark.parametrize(
     ("body", "version"),
     [
+        (b'{"model": "v2\\u202e\\n\\ud800"}', "v2\ufffd \ufffd"),
+        (b'{"model_version": "' + b"v" * 5000 + b'"}', "v" * 199 + "…"),
         (b'{"model_version": " v2.0.0 "}', "v2.0.0"),
         (b'{"model": "v2.0.0"}', "v2.0.0"),
         (b'{"model": {"version": "v2.0.0"}}', "v2.0.0"),

@@ -73,7 +73,7 @@ def test_no_line_raises(line: bytes) -> None:
 @pytest.mark.parametrize(
     ("value", "up"),
     [(1, True), (-1, False), (0, None), (0.3, True), ("LONG", True), (" sell ", False), ("-1", False), ("hold", None),
-     (True, None), (None, None), (float("nan"), None), ([], None)],
+     (True, None), (None, None), (float("nan"), None), ([], None), (10**400, True), (-(10**400), False)],
 )  # fmt: skip
 def test_directions(value: Any, up: bool | None) -> None:
     assert up_of(value) is up

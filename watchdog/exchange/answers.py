@@ -10,6 +10,12 @@ from watchdog.exchange.errors import garbled
 MOST = Decimal(10) ** 15
 """No account holds, and no market asks, so much of anything."""
 
+LEAST = Decimal(10) ** -18
+"""Nor so little; smaller numbers than this have no place in any of its units."""
+
+FINEST = Decimal(10) ** -12
+"""Step of a quantity: with a finer one the steps of what somebody holds could not be counted."""
+
 CUT = 48
 """Characters of a text of the exchange that are shown; ids have 36."""
 
@@ -57,11 +63,12 @@ class Row:
             raise garbled(self.call, f"{name} is no number")
         try:
             found = Decimal(str(value))
-        except InvalidOperation:
+        except (InvalidOperation, ValueError):  # ValueError: more digits than Python writes down
             raise garbled(self.call, f"{name} is no number") from None
-        if not found.is_finite() or abs(found) >= MOST:
+        size = found.copy_abs()  # as it is; abs() would round what is next to nothing to 0
+        if not found.is_finite() or size >= MOST or 0 < size < LEAST or len(str(value)) > CUT:
             raise garbled(self.call, f"{name} is no amount")
-        return found
+        return found or Decimal(0)  # a 0 with an exponent of millions is as long when it is written out
 
     def maybe(self, name: str) -> Decimal | None:
         """A number that may be missing or empty."""
@@ -128,11 +135,14 @@ def rules(call: str, body: Any, symbol: str) -> Rules:
     market = filters.get("MARKET_LOT_SIZE", lot)
     value = filters.get("MIN_NOTIONAL") or filters.get("NOTIONAL")
     least = None if value is None else value.maybe("notional") or value.maybe("minNotional")
+    step = lot.amount("stepSize")
+    if step < 0 or 0 < step < FINEST:
+        raise garbled(call, f"the stepSize of {symbol} is none")
     most = [found for found in (lot.price("maxQty"), market.price("maxQty")) if found is not None]
     return Rules(
         row.text("baseAsset"),
         row.text("quoteAsset"),
-        lot.amount("stepSize"),
+        step,
         lot.amount("minQty"),
         min(most, default=MOST),
         least or Decimal(0),

@@ -51,12 +51,44 @@ def test_a_position_as_the_exchange_tells_it() -> None:
     assert position(entryPrice="0.0").entry is None
 
 
+def test_a_0_is_a_short_one_however_it_is_written() -> None:
+    """Written out, this one would have a billion digits."""
+    assert position(positionAmt="0E-999999999").dump()["amount"] == "0"
+
+
+@pytest.mark.parametrize("step", ["1e-15", "-0.1", "1e-999999999"])
+def test_a_step_by_which_nothing_could_be_counted_is_garbled(step: str) -> None:
+    lot = {"filterType": "LOT_SIZE", "stepSize": step, "minQty": "0.1", "maxQty": "1"}
+    symbol = {"symbol": "SOLUSDT", "baseAsset": "SOL", "quoteAsset": "USDT", "filters": [lot]}
+    assert failure(lambda: rules("exchangeInfo", {"symbols": [symbol]}, "SOLUSDT")) == "garbled"
+    lot["stepSize"] = "0.1"
+    assert rules("exchangeInfo", {"symbols": [symbol]}, "SOLUSDT").step == Decimal("0.1")
+
+
 def test_in_hedge_mode_the_side_says_the_direction() -> None:
     amounts = [position(positionSide=side, positionAmt="1").amount for side in ("LONG", "SHORT")]
     assert amounts == [Decimal(1), Decimal(-1)]
 
 
-@pytest.mark.parametrize("amount", [None, "", "NaN", "Infinity", "1e99", "lots", True, [], {}])
+@pytest.mark.parametrize(
+    "amount",
+    [
+        None,
+        "",
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "1e99",
+        "lots",
+        True,
+        [],
+        {},
+        "1e-999999999",
+        "1e-20",
+        "1" * 60,
+        pytest.param(10**5000, id="endless"),
+    ],
+)
 def test_an_amount_that_is_none_is_not_0(amount: Any) -> None:
     with pytest.raises(ExchangeError, match="positionAmt is no"):
         position(positionAmt=amount)
