@@ -1,6 +1,6 @@
 """The words about a bot after its rollback, for people: what was seen, what is asked of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from watchdog import checklist
@@ -14,6 +14,15 @@ LOOKS = {
     "version": "a load error",
     "health": "its health endpoint is not content",
 }
+
+
+def none_proved(tried: Sequence[str], why: str) -> str:
+    """Each version that may be tried was, and none could be proved after its start."""
+    return (
+        f"neither of {' and '.join(tried)} could be proved; the last: {why}. Did they fail alike? Then look for the "
+        f"cause in what they share (the bot's packages, disk, network) rather than in the models: mend it, release the "
+        f"good one (`python -m registry release`), resume"
+    )
 
 
 def look_is_bad(incident: Incident, name: str, text: str) -> str:

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from watchdog import messages
+from watchdog import after_words, messages
 from watchdog.incident import Incident
 from watchdog.interrupts import HaltAsked, HandOver
 from watchdog.procedure import STEPS, STUCK, Done, Halt, OlderVersion, Outcome, Run
@@ -137,7 +137,7 @@ class Runner:
         if incident.target is not None:
             incident.tried.append(incident.target)
         if incident.attempt >= ATTEMPTS:
-            why = f"neither of {' and '.join(incident.tried)} could be proved; the last: {outcome.why}"
+            why = after_words.none_proved(incident.tried, outcome.why)
             self._turn_into_halt(incident, HaltAsked(f"{incident.reason}. {why}", incident.by))
             return
         run.tell("older", messages.one_older(incident, outcome.why), "critical")
