@@ -14,7 +14,7 @@ from watchdog.bots.container import Container
 from watchdog.bots.container_output import ContainerOutput
 from watchdog.bots.container_start import Beginning
 from watchdog.bots.container_starter import who_started
-from watchdog.bots.container_stop import TakeDown
+from watchdog.bots.container_stop import SOON_S, TakeDown
 from watchdog.bots.engine import Engine
 from watchdog.bots.found import Argv, Found, sort_out
 from watchdog.bots.restarts import Restarts
@@ -49,8 +49,10 @@ class ComposeBot:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         kill_wait_s: float = KILL_WAIT_S,
+        soon_s: float = SOON_S,
     ) -> None:
         self._service, self._engine, self._start_timeout_s = service, engine, start_timeout_s
+        self._soon_s = soon_s
         self._boot_id = proc.boot_id()
         ours = remembered[:2] if remembered and remembered[2] == self._boot_id else None
         self._runs = Runs(engine, ours, self._who)
@@ -153,7 +155,13 @@ class ComposeBot:
 
     def _take_down(self) -> TakeDown:
         return TakeDown(
-            self._engine, self._clients(), self._look, self._sleep, self._monotonic, self._kill_wait_s
+            self._engine,
+            self._clients(),
+            self._look,
+            self._sleep,
+            self._monotonic,
+            self._kill_wait_s,
+            self._soon_s,
         )
 
     # -- looking

@@ -100,6 +100,14 @@ class Compose:
         """Stops the service's containers: SIGTERM (or its own signal), SIGKILL after `timeout_s`. BotError."""
         return await self._run("stop", "--timeout", str(timeout_s), self._service.name, answer_s=answer_s)
 
+    @property
+    def prepares_stop(self) -> bool:
+        """Whether the compose file has commands run before the bot is told to end (`pre_stop:`, of compose 2.30)."""
+        try:
+            return any("pre_stop" in path.read_text(encoding="utf-8") for path in self._service.files())
+        except (OSError, ValueError):
+            return False
+
     async def start(self, answer_s: float) -> Said:
         """Starts the containers that are there. BotError."""
         return await self._run("start", self._service.name, answer_s=answer_s)

@@ -29,7 +29,9 @@ class Beginning:
             return await self._compose.up(self._answer_s)
         if len(regular) == 1:
             try:
-                said = await self._compose.start(self._answer_s)
+                # It starts what the service depends on, too, and may wait for that; one that hangs leaves the engine
+                # the other half.
+                said = await self._compose.start(self._answer_s / 2)
             except BotError as error:
                 log.warning("compose could not start the bot, so the engine itself is told: %s", error)
             else:

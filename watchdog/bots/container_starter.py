@@ -52,7 +52,7 @@ def tell(
     started = max((i for i, action in enumerate(actions) if action == "start"), default=None)
     before = [] if started is None else actions[:started]
     if container.restarts > 0:
-        codes = [_attribute(event, "exitCode") for event in events if event.get("Action") == "die"]
+        codes = [attribute(event, "exitCode") for event in events if event.get("Action") == "die"]
         ended = f", after exit code {codes[-1]}" if codes else ""
         return Starter(
             f"the engine's restart policy ({container.policy}{ended})",
@@ -73,13 +73,12 @@ def tell(
 def exit_code_after(events: Sequence[Mapping[str, Any]], started: datetime) -> int | None:
     """How the run that began at `started` ended (more than 128: a signal), as the engine tells it."""
     ends = [event for event in events if event.get("Action") == "die"]
-    codes = [
-        _attribute(e, "exitCode") for e in ends if int(e.get("timeNano", 0)) / 1e9 >= started.timestamp()
-    ]
+    codes = [attribute(e, "exitCode") for e in ends if int(e.get("timeNano", 0)) / 1e9 >= started.timestamp()]
     return int(codes[0]) if codes and codes[0].isdecimal() else None
 
 
-def _attribute(event: Mapping[str, Any], name: str) -> str:
+def attribute(event: Mapping[str, Any], name: str) -> str:
+    """What the engine says of one of its events beside what happened, or ""."""
     return str(((event.get("Actor") or {}).get("Attributes") or {}).get(name, ""))
 
 

@@ -1,21 +1,32 @@
 """Ending the bot's containers with all their processes, within a time."""
 
+import asyncio
 import logging
 import math
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from watchdog.bots import proc
 from watchdog.bots.base import BotError
 from watchdog.bots.compose_client import Compose
 from watchdog.bots.container import Container, lives_in, processes_of
+from watchdog.bots.container_starter import attribute
 from watchdog.bots.engine import Engine
 from watchdog.bots.found import Found
 
 POLL_S = 0.1
 MARGIN_S = 15.0
-"""What compose takes to start, and an engine to kill, beyond the bot's own time."""
+"""What an engine takes to kill, beyond the bot's own time."""
+SOON_S = 5.0
+"""By then compose, which takes a second or two to begin, has told the engine to stop the bot; and what it may take
+beyond the bot's own time."""
+
+_NO_END = frozenset(
+    str(int(s)) for s in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, signal.SIGWINCH)
+)
+"""Signals that people send to have a log opened anew, and such things."""
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +42,11 @@ class TakeDown:
         sleep: Callable[[float], Awaitable[None]],
         monotonic: Callable[[], float],
         kill_wait_s: float,
+        soon_s: float = SOON_S,
     ) -> None:
         self._engine, self._compose, self._look = engine, compose, look
         self._sleep, self._monotonic, self._kill_wait_s = sleep, monotonic, kill_wait_s
+        self._soon_s = soon_s
         self.pids: list[int] = []
         self.killed = False
 
@@ -61,14 +74,38 @@ class TakeDown:
             pids = [s.pid for s in found.processes[container.id]] or ([0] if container.up else [])
             self.pids += [p for p in sorted(pids, key=lambda p: p != container.pid) if p not in self.pids]
 
-    async def _through_compose(self, _: Sequence[Container], limit_s: int, answer_s: float) -> None:
+    async def _through_compose(self, still: Sequence[Container], limit_s: int, answer_s: float) -> None:
+        """Compose is not waited for where it hangs: the bot would go on trading meanwhile."""
+        asked = asyncio.ensure_future(self._compose.stop(limit_s, answer_s))
         try:
-            said = await self._compose.stop(limit_s, answer_s)
+            await asyncio.wait({asked}, timeout=self._soon_s)
+            if asked.done() or await self._told(still):
+                await asyncio.wait({asked}, timeout=limit_s + self._soon_s)
+            said = asked.result() if asked.done() else None
         except BotError as error:
             log.warning("compose could not stop the bot, so the engine itself is told: %s", error)
         else:
-            if said.code:
+            if said is None:
+                log.warning(
+                    "compose hangs and does not stop the bot, so it is ended, and the engine itself is told"
+                )
+            elif said.code:
                 log.warning("compose could not stop the bot, so the engine itself is told: %s", said.why)
+        finally:
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+
+    async def _told(self, still: Sequence[Container]) -> bool:
+        """Whether compose has had the engine begin, or is to do something else before: a second signal would then
+        disturb a bot that is closing its positions. Where the engine does not say, it is taken to have begun."""
+        if self._compose.prepares_stop:
+            return True
+        up = [c for c in still if c.up]
+        try:
+            return bool(up) and all([_ending(await self._engine.events(c.id, c.started)) for c in up])
+        except BotError as error:
+            log.info("whether compose has told the engine to stop the bot is not known: %s", error)
+            return True
 
     async def _past_compose(self, still: Sequence[Container], limit_s: int, answer_s: float) -> None:
         said = await self._engine.ask("stop", "-t", str(limit_s), *(c.id for c in still), answer_s=answer_s)
@@ -108,6 +145,11 @@ def _still(first: Found, now: Found) -> list[Container]:
         for c in (*now.up, *now.resting)
         if c.id in began and (c.started == began[c.id].started or c.restarts > began[c.id].restarts)
     ]
+
+
+def _ending(events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a container that is up has had a signal that is to end it."""
+    return any(e.get("Action") == "kill" and attribute(e, "signal") not in _NO_END for e in events)
 
 
 def _kill(pid: int, container: str) -> None:

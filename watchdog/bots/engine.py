@@ -29,6 +29,9 @@ ANSWER_S = 10.0
 EVENTS_S = 5.0
 """An engine whose clock is behind ours would wait until it has caught up."""
 
+END_S = 2.0
+"""How long a program may take to die of SIGKILL."""
+
 QUOTED = 300
 """Characters of what a program said."""
 
@@ -198,6 +201,9 @@ async def run(
         if process.returncode is None:
             with suppress(ProcessLookupError):  # `docker compose` runs compose as a process of its own
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.communicate()
+            # One that waits inside the kernel, or has handed its output on, is left.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_S):
+                    await process.communicate()
     assert process.returncode is not None
     return Said(process.returncode, out.decode("utf-8", "replace"), (err or b"").decode("utf-8", "replace"))

@@ -34,6 +34,8 @@ class Remote:
               inspect) cat inspect.json; [ -e then.json ] && mv then.json inspect.json;;
               events) cat events;;
               logs) echo hello;;
+              compose) [ -e hangs ] && echo $$ >>hung && exec sleep 1000;;
+              stop|kill) echo "$@" >>told; [ -e stopped.json ] && mv stopped.json inspect.json;;
             esac
             exit 0
             """
@@ -49,6 +51,16 @@ class Remote:
         (self.folder / "then.json").unlink(missing_ok=True)
         if then is not None:
             (self.folder / "then.json").write_text(json.dumps([then]))
+
+    def ends_when_told(self, *entries: Mapping[str, Any]) -> None:
+        """What it says once it was told to stop or to kill."""
+        (self.folder / "stopped.json").write_text(json.dumps(entries))
+
+    @property
+    def told(self) -> list[str]:
+        """What it was told to stop or to kill."""
+        path = self.folder / "told"
+        return path.read_text().splitlines() if path.exists() else []
 
     def bot(self, remembered: tuple[int, int, str] | None = None) -> ComposeBot:
         async def at_once(seconds: float) -> None:
