@@ -14,6 +14,7 @@ from watchdog.bots.described import of_config, of_container
 from watchdog.bots.engine import Engine
 from watchdog.bots.found import Found, sort_out
 from watchdog.check_container import container_findings
+from watchdog.check_variables import variable_findings
 from watchdog.controls import make_bot, service_of
 from watchdog.finding import Finding
 
@@ -30,7 +31,7 @@ async def _all(settings: Settings) -> list[Finding]:
     engine, service = Engine(), service_of(settings)
     try:
         version = (await engine.order("version", "--format", "{{.Server.Version}}")).strip()
-        project = service.project_name(os.environ)
+        project = service.project_name()
         running = await make_bot(settings, None).find()
         found = sort_out(await engine.containers(service.name), service, project, ())
     except BotError as error:
@@ -47,10 +48,11 @@ async def _all(settings: Settings) -> list[Finding]:
     except BotError as error:
         return [*told, Finding("compose", "bad", str(error))]
     container = next(iter(found.regular), None)
-    described = of_config(config) if container is None else of_container(container.details)
-    if container is None:
+    anew, present = of_config(config), None if container is None else of_container(container.details)
+    if present is None:
         told += [finding async for finding in _image(engine, compose.image(config))]
-    told += container_findings(settings, described, running[0].pid if running else 0)
+    told += variable_findings(service, compose.unset, anew, present, os.environ)
+    told += container_findings(settings, present or anew, running[0].pid if running else 0)
     if settings.mode == "act":
         told += [finding async for finding in _rights(engine)]
     return told

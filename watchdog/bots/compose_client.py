@@ -23,6 +23,7 @@ NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.ya
 CONFIG_S = 30.0
 _NAME = re.compile(r"^name:[ \t]*(['\"]?)(.*?)\1[ \t]*(?:#.*)?$", re.M)
 _SET = re.compile(r"^(?:export[ \t]+)?COMPOSE_PROJECT_NAME=[ \t]*(['\"]?)(.*?)\1[ \t]*(?:[ \t]#.*)?$", re.M)
+_UNSET = re.compile(r"\bThe \\?\"?(\w+)\\?\"? variable is not set")
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,18 @@ class Service:
     project: str | None = None
     env_file: Path | None = None
 
-    def project_name(self, environ: Mapping[str, str]) -> str:
-        """The name that compose gives the project: of the configuration, the environment, the env file, the compose
-        file or its folder. BotError when it cannot be known.
+    def project_name(self) -> str:
+        """The name that compose gives the project: of the configuration, the env file, the compose file or its folder.
+        BotError when it cannot be known.
 
-        It is always handed to compose, so that both mean the same containers.
+        It is always handed to compose, so that both mean the same containers. An environment has no say: the
+        watchdog's, that of who runs `check` and that of who runs compose are three.
         """
-        if found := self.project or environ.get("COMPOSE_PROJECT_NAME"):
-            return found
+        if self.project:
+            return self.project
         try:
-            if self.env_file is not None or (self.file.parent / ".env").is_file():
-                text = (self.env_file or self.file.parent / ".env").read_text(encoding="utf-8-sig")
+            if self.env_file is not None or self.variables_file.is_file():
+                text = self.variables_file.read_text(encoding="utf-8-sig")
                 if (named := _SET.findall(text)) and named[-1][1]:
                     return str(named[-1][1])
             named = _NAME.findall(self.file.read_text(encoding="utf-8-sig"))
@@ -57,6 +59,11 @@ class Service:
             raise BotError(f"{self.file}: its `name:` has a variable in it. Set bot.compose.project.")
         name = named[-1][1] if named else self.file.parent.resolve().name
         return re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-") or "default"
+
+    @property
+    def variables_file(self) -> Path:
+        """Where compose finds the variables of the compose file, if it is there."""
+        return self.env_file or self.file.parent / ".env"
 
     def files(self) -> list[Path]:
         """What compose reads when it is run by hand in the file's folder: with the file, its `.override`."""
@@ -89,6 +96,8 @@ class Compose:
         self.project = project
         self._service, self._engine = service, engine
         self._spelling: Spelling | None = None
+        self.unset: tuple[str, ...] = ()
+        """Variables of the compose file that nothing gave a value, as of the last `config`: they are empty then."""
 
     async def spelling(self) -> Spelling:
         """The plugin, else the program; looked for until one is found. BotError when there is none."""
@@ -128,6 +137,7 @@ class Compose:
         said = await self._run("config", *which, answer_s=CONFIG_S)
         if said.code:
             raise BotError(f"{self._service.file} cannot be read by compose: {said.why}.")
+        self.unset = tuple(dict.fromkeys(_UNSET.findall(said.errors)))
         try:
             services = (yaml.safe_load(said.text) or {})["services"]
         except (yaml.YAMLError, KeyError, TypeError, RecursionError):

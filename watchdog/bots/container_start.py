@@ -47,6 +47,10 @@ class Beginning:
     async def _find_image(self) -> None:
         """Nothing is pulled or built at night: what would come is not what was tested."""
         names = self._compose.image(await self._compose.config())
+        if unset := self._compose.unset:
+            log.warning(
+                "nothing gives the compose file its %s: they are empty in the new container", ", ".join(unset)
+            )
         for name in names:
             if (await self._engine.ask("image", "inspect", "--format", "{{.Id}}", name)).code == 0:
                 return

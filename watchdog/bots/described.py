@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,11 @@ class Mount:
 
 @dataclass(frozen=True)
 class Described:
-    """`user` as written, "" = the image's; `time_zone` of TZ; `grace` None = not said; `signal` asks it to end."""
+    """`user` as written, "" = the image's; `time_zone` of TZ; `grace` None = not said; `signal` asks it to end.
+
+    `environment`: of a container all of it, the image's part too; by the compose file what that says, None for what is
+    to be handed through and is not there. It holds the bot's secrets.
+    """
 
     policy: str
     mounts: Sequence[Mount]
@@ -36,13 +40,17 @@ class Described:
     log_driver: str
     log_size: str | None
     init: bool
+    environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
 
 
 def of_container(details: Mapping[str, Any]) -> Described:
     """Out of `docker inspect`."""
     host, config = details.get("HostConfig") or {}, details.get("Config") or {}
     log = host.get("LogConfig") or {}
-    environment = dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+    environment: dict[str, str | None] = {}
+    for entry in config.get("Env") or []:
+        name, _, value = str(entry).partition("=")
+        environment[name] = value
     grace = config.get("StopTimeout")
     return Described(
         policy=str((host.get("RestartPolicy") or {}).get("Name") or "no"),
@@ -62,27 +70,34 @@ def of_container(details: Mapping[str, Any]) -> Described:
         log_driver=str(log.get("Type") or ""),
         log_size=(log.get("Config") or {}).get("max-size"),
         init=bool(host.get("Init")),
+        environment=environment,
     )
 
 
 def of_config(config: Mapping[str, Any]) -> Described:
     """Out of what `compose config` says of the service, in the forms of v1 and v2."""
-    environment = config.get("environment") or {}
-    if not isinstance(environment, Mapping):
-        environment = dict(str(entry).partition("=")[::2] for entry in environment)
+    environment = _environment(config.get("environment") or {})
     log = config.get("logging") or {}
-    zone = environment.get("TZ")
     return Described(
         policy=str(config.get("restart") or "no").split(":")[0],
         mounts=[_mount(entry) for entry in config.get("volumes") or []],
         user=str(config.get("user") or ""),
-        time_zone=None if zone is None else str(zone),
+        time_zone=environment.get("TZ"),
         grace=_span(config.get("stop_grace_period")),
         signal=str(config.get("stop_signal") or "SIGTERM"),
         log_driver=str(log.get("driver") or "json-file"),
         log_size=(log.get("options") or {}).get("max-size"),
         init=bool(config.get("init")),
+        environment=environment,
     )
+
+
+def _environment(written: Any) -> dict[str, str | None]:
+    """Compose writes a dollar sign twice, so that its own output can be read as a compose file again."""
+    if not isinstance(written, Mapping):
+        pairs = (str(entry).partition("=") for entry in written)
+        written = {name: value if sign else None for name, sign, value in pairs}
+    return {str(k): None if v is None else str(v).replace("$$", "$") for k, v in written.items()}
 
 
 def _span(written: object) -> timedelta | None:

@@ -20,7 +20,7 @@ from typing import Any
 from watchdog.bots import proc
 from watchdog.bots.base import BotError, NoAnswerError
 from watchdog.bots.container import LABEL, Container, parse
-from watchdog.bots.launch import without_unit
+from watchdog.bots.engine_environment import FIXED, handed_on
 from watchdog.plain import one_line
 
 ANSWER_S = 10.0
@@ -34,15 +34,6 @@ END_S = 2.0
 
 QUOTED = 300
 """Characters of what a program said."""
-
-FIXED = {
-    "NO_COLOR": "1",
-    "COMPOSE_ANSI": "never",
-    "DOCKER_CLI_HINTS": "false",
-    "COMPOSE_REMOVE_ORPHANS": "0",  # what else runs in the project is none of our business
-    "COMPOSE_IGNORE_ORPHANS": "1",
-}
-"""In the environment of every call, whatever the operator's says."""
 
 _GONE = re.compile(r"no such (object|container)", re.I)
 _OF_ENGINE = re.compile(r"error response from daemon", re.I)
@@ -163,12 +154,6 @@ def _json(text: str, kind: type) -> Any:
     return found
 
 
-def _environment() -> dict[str, str]:
-    """The watchdog's own, for a compose file may use any variable of it; but compose v1 is a Python program, too."""
-    kept = without_unit(os.environ) | FIXED
-    return {name: value for name, value in kept.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-
-
 async def run(
     command: Sequence[str], answer_s: float, *, directory: Path | None = None, merged: bool = False
 ) -> Said:
@@ -179,7 +164,7 @@ async def run(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
-            env=_environment(),
+            env=handed_on(os.environ) | FIXED,
             cwd=directory,
             start_new_session=True,
         )

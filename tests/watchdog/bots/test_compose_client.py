@@ -1,7 +1,6 @@
 """How compose is called, whichever spelling of it is there, and which project it is called for."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,8 @@ def service(folder: Path, **more: object) -> Service:
     return Service(folder / "docker-compose.yml", "bot", **more)  # type: ignore[arg-type]
 
 
-def name(folder: Path, environ: Mapping[str, str] | None = None, **more: object) -> str:
-    return service(folder, **more).project_name(environ or {})
+def name(folder: Path, **more: object) -> str:
+    return service(folder, **more).project_name()
 
 
 # -- the project's name
@@ -50,8 +49,14 @@ def test_each_source_comes_before_the_next(folder: Path) -> None:
     assert name(folder) == "of-env"
     (folder / "prod.env").write_text("COMPOSE_PROJECT_NAME='of-env-file' \n")
     assert name(folder, env_file=folder / "prod.env") == "of-env-file"
-    assert name(folder, {"COMPOSE_PROJECT_NAME": "of-environment"}) == "of-environment"
-    assert name(folder, {"COMPOSE_PROJECT_NAME": "x"}, project="configured") == "configured"
+    assert name(folder, project="configured") == "configured"
+
+
+def test_an_environment_has_no_say_in_which_bot_is_meant(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", "of-environment")
+    assert name(folder) == "solperpbot"
 
 
 @pytest.mark.parametrize(
@@ -194,6 +199,26 @@ async def test_what_the_file_says_of_the_service(folder: Path, programs: Program
     asked = compose(folder)
     assert asked.image(await asked.config()) == ["bot:1"]
     assert asked.image({"build": "."}) == ["sol-bot", "sol_bot"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WARNING: The API_KEY variable is not set. Defaulting to a blank string.",
+        'time="2026-11-23T15:02:18Z" level=warning msg="The \\"API_KEY\\" variable is not set. Defaulting to a blank '
+        'string."',
+    ],
+)
+async def test_a_variable_that_nothing_gives_is_named(folder: Path, programs: Programs, text: str) -> None:
+    program = f"{V1.split(';')[0]} && exit 0; cat docker-compose.yml; cat warnings >&2"
+    programs.put("docker-compose", program)
+    (folder / "warnings").write_text(f"{text}\n{text}\n")
+    asked = compose(folder)
+    await asked.config()
+    assert list(asked.unset) == ["API_KEY"]
+    (folder / "warnings").write_text("")
+    await asked.config()
+    assert list(asked.unset) == []
 
 
 async def test_v2_is_asked_for_the_service_which_may_belong_to_a_profile(

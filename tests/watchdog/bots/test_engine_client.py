@@ -133,15 +133,27 @@ async def test_events_are_read_line_by_line(tmp_path: Path) -> None:
     assert [event["Action"] for event in await told.events("aaa", "10m")] == ["start", "die"]
 
 
-async def test_the_unit_of_the_watchdog_is_not_the_programs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_program_gets_the_way_to_the_engine_and_nothing_of_the_watchdogs_own(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
-    monkeypatch.setenv("SOL_MODE", "paper")
-    monkeypatch.setenv("PYTHONPATH", "/opt/model-watchdog")
-    monkeypatch.setenv("COMPOSE_REMOVE_ORPHANS", "1")
-    said = await run(["sh", "-c", "echo $NOTIFY_SOCKET-$SOL_MODE-$PYTHONPATH-$COMPOSE_REMOVE_ORPHANS"], 20.0)
-    assert said.text == "-paper--0\n"
+    given = {"DOCKER_HOST": "tcp://10.0.0.7:2376", "https_proxy": "http://10.0.0.8", "HOME": "/srv/bot"}
+    ours = {
+        "NOTIFY_SOCKET": "/run/systemd/notify",
+        "TELEGRAM_TOKEN": "123:secret",
+        "BINANCE_KEY": "hunter2",
+        "PYTHONPATH": "/opt/model-watchdog",
+        "COMPOSE_PROJECT_NAME": "other",
+        "COMPOSE_ENV_FILES": "/srv/other/.env",
+        "MODE": "paper",
+    }
+    for name, value in {**given, **ours, "COMPOSE_REMOVE_ORPHANS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    said = await run(["env"], 20.0)
+    got = dict(line.partition("=")[::2] for line in said.text.splitlines())
+    assert given.items() <= got.items()
+    assert got["PATH"] == os.environ["PATH"]
+    assert not ours.keys() & got.keys()
+    assert got["COMPOSE_REMOVE_ORPHANS"] == "0"
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
