@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
+from watchdog import messages
 from watchdog.assemble import journal_path, locks
 from watchdog.finding import Finding, Grade, is_missing
 from watchdog.journal import Journal, JournalError
@@ -122,5 +123,5 @@ def _journal(settings: Settings) -> Iterator[Finding]:
     finally:
         journal.close()
     if halted:
-        why = f"halted since {halted['since'][:19]} by {halted['by']}: {halted['why']}"
+        why = f"halted since {messages.since(halted)} by {halted['by']}: {halted['why']}"
         yield Finding("halt", "note", why, "once it is mended: model-watchdog resume --reason ...")

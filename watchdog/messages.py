@@ -3,7 +3,7 @@
 The first line is the headline; the bot's name is put before it. Plain text, `code` in backticks.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from config import Settings
@@ -35,6 +35,11 @@ def parse_time(text: str) -> datetime:
 def clock_time(at: datetime) -> str:
     """The time of day, UTC."""
     return f"{at:%H:%M:%S} UTC"
+
+
+def since(halted: dict[str, Any]) -> str:
+    """When a halt began: `2026-03-01 10:00:00 UTC`."""
+    return f"{parse_time(halted['since']).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def unseen_orders(settings: Settings) -> str:
@@ -69,6 +74,21 @@ def order_refused(incident: Incident, why: str) -> str:
     return (
         f"the rollback that {incident.by} ordered was refused\nWhy: {why}\n"
         f"Nothing was touched; the bot is as it was."
+    )
+
+
+def observes(settings: Settings, what: str, daemon: int | None) -> str:
+    """A person's rollback or halt while the watchdog only observes. `daemon`: its pid, if one runs."""
+    by_hand = (
+        "To stop the bot now, stop it yourself, the way it is run"
+        if what == "halt"
+        else "To go back now, stop the bot yourself, put the version back with `python scripts/rollback_model.py "
+        "--execute`, and start the bot"
+    )
+    reload = "" if daemon is None else f", reload the watchdog (`kill -HUP {daemon}`)"
+    return (
+        f"refused: mode is observe in {settings.path}, the watchdog does not touch the bot. {by_hand}. To let the "
+        f"watchdog do it, set mode: act there{reload} and give the order again"
     )
 
 
@@ -249,7 +269,7 @@ def no_news_of_halts(why: str, *, running: bool, halted: dict[str, Any] | None, 
     ]
     if halted is not None:
         lines.append(
-            f"The halt of {halted['since'][:19]} by {halted['by']} is in force, as it was then ({halted['why']}). If "
+            f"The halt of {since(halted)} by {halted['by']} is in force, as it was then ({halted['why']}). If "
             f"it was ended since: `model-watchdog resume --reason ...`"
         )
     elif running:

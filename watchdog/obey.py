@@ -5,6 +5,7 @@ kill -9 in between leaves an unanswered order, which the next start obeys.
 """
 
 import logging
+import os
 import sqlite3
 from collections.abc import Collection
 from datetime import datetime
@@ -14,7 +15,7 @@ from registry import RegistryError
 from watchdog.collect import Collector
 from watchdog.incident import Order
 from watchdog.incidents import Incidents
-from watchdog.messages import Severity
+from watchdog.messages import Severity, observes
 from watchdog.orders import ControlFolder, OrderError, in_words
 from watchdog.world import World
 
@@ -104,9 +105,7 @@ class Orders:
     def _obey(self, number: int, order: Order) -> None:
         log.warning("order: %s, by %s: %s", order.what, order.who, order.why or "no reason given")
         if self._world.settings.mode == "observe" and order.what in {"rollback", "halt"}:
-            self._answer(
-                number, order, "refused: mode is observe, the watchdog does not touch the bot", "warning"
-            )
+            self._answer(number, order, observes(self._world.settings, order.what, os.getpid()), "warning")
         elif order.what == "rollback":
             self._roll_back(number, order)
         elif order.what == "halt":

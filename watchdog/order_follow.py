@@ -105,7 +105,7 @@ def show_steps(journal: Journal, number: int, shown: int, out: Console) -> int:
     rows = ended(journal, number)
     for row in rows[shown:]:
         good = row.result == "done"
-        say(out, f"{row.ended_at:%H:%M:%S}  {row.step:<14}  {row.detail}", "" if good else "yellow")
+        say(out, f"{row.ended_at:%H:%M:%S} UTC  {row.step:<14}  {row.detail}", "" if good else "yellow")
     return len(rows)
 
 

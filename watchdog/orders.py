@@ -21,6 +21,8 @@ from watchdog.incident import Order
 from watchdog.plain import one_line
 from watchdog.rights import others_who_write, user_name
 
+COMMAND = "command"
+"""What a flag says under `via` when one of our commands laid it down."""
 TARGET_KEYS = ("to", "version", "target", "target_version")
 
 ORDERS: tuple[Literal["halt", "rollback", "resume"], ...] = ("halt", "rollback", "resume")
@@ -163,11 +165,11 @@ class ControlFolder:
             if PART.fullmatch(path.name) and path.lstat().st_mtime < before.timestamp():
                 _delete(path)
 
-    def put(self, what: str, *, by: str, reason: str, to: str | None = None) -> Path:
-        """Lays an order into the folder, whole at once."""
+    def put(self, what: str, *, by: str, reason: str, to: str | None = None, command: bool = False) -> Path:
+        """Lays an order into the folder, whole at once. `command`: it was given with one of our commands."""
         self.prepare()
         flag = self.path / what.upper()
-        text = json.dumps({"by": by, "reason": reason, "to": to})
+        text = json.dumps({"by": by, "reason": reason, "to": to, "via": COMMAND if command else None})
         part = self.path / f".{what}.{os.getpid()}"
         try:
             part.unlink(missing_ok=True)  # a link that waits there would lead the writing elsewhere
@@ -195,9 +197,9 @@ class ControlFolder:
             text = f"(the flag could not be read: {error.strerror})"
             with contextlib.suppress(OSError):
                 ident = _ident(flag.lstat())
-        by, reason, wanted = _plain(*_parse(text))
-        who = f"{by} (flag file of {owner})" if by and by != owner else f"{owner} (flag file)"
-        return Order(cast(Any, what), who, reason, wanted, ident)
+        by, reason, wanted, command = _parse(text)
+        by, reason, wanted = _plain(by, reason, wanted)
+        return Order(cast(Any, what), _who(by, owner, command), reason, wanted, ident)
 
 
 def _delete(path: Path) -> None:
@@ -212,8 +214,17 @@ def _ident(found: os.stat_result) -> str:
     return f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}"
 
 
-def _parse(text: str) -> tuple[str | None, str, str | None]:
-    """(by, reason, target version) of a flag's text. JSON that names none says "": its reason is a reason, and no more.
+def _who(by: str | None, owner: str, command: bool) -> str:
+    """Who gives an order: what the flag says, never without the user that it really belongs to."""
+    if command and by:
+        return f"{by} (by command)" if by == owner else f"{by} (by command, run as {owner})"
+    return f"{by} (flag file of {owner})" if by and by != owner else f"{owner} (flag file)"
+
+
+def _parse(text: str) -> tuple[str | None, str, str | None, bool]:
+    """(by, reason, target version, whether a command wrote it) of a flag's text.
+
+    JSON that names no version says "": its reason is a reason, and no more.
 
     A text says None: whether it begins with a version is for `in_words` to tell, who knows which there are.
     """
@@ -222,15 +233,16 @@ def _parse(text: str) -> tuple[str | None, str, str | None]:
     except (ValueError, RecursionError):
         body = None
     if body is None and text.startswith("{"):
-        return None, "", text[:40]  # JSON that was cut off may have named a version: to be refused
+        return None, "", text[:40], False  # JSON that was cut off may have named a version: to be refused
     if not isinstance(body, dict):
-        return None, body if isinstance(body, str) else text, None
+        return None, body if isinstance(body, str) else text, None, False
     wanted = next((body[key] for key in TARGET_KEYS if body.get(key) not in (None, "")), None)
     by, reason = body.get("by"), body.get("reason")
     return (
         by if isinstance(by, str) else None,
         reason if isinstance(reason, str) else "",
         "" if wanted is None else str(wanted),
+        body.get("via") == COMMAND,
     )
 
 

@@ -66,15 +66,14 @@ def _account(settings: Settings) -> str:
 def order(settings: Settings, what: What, who: str, reason: str, to: str | None, out: Console) -> int:
     """Gives the order and follows it to where the bot is safe; 1 when it was refused or the bot ended up halted."""
     reason, who = one_line(reason, MOST_REASON), one_line(who, MOST_NAME)
-    if settings.mode == "observe" and what in {"rollback", "halt"}:
-        why = f"mode is observe in {settings.path}: the watchdog does not touch the bot; set mode: act"
-        return say(out, f"refused: {why}", "red", 1)
     daemon = locks(settings)[0].holder()
+    if settings.mode == "observe" and what in {"rollback", "halt"}:
+        return say(out, messages.observes(settings, what, daemon), "red", 1)
     control = ControlFolder(settings.control_dir)
     try:
         if daemon is None and what in {"rollback", "halt"}:
-            return carry_out(settings, what, who, reason, to, out)
-        control.put(what, by=who, reason=reason, to=to)
+            return carry_out(settings, what, f"{who} (by command)", reason, to, out)
+        control.put(what, by=who, reason=reason, to=to, command=True)
     except OrderError as error:
         return say(out, str(error), "red", 1)
     except LockedError as error:

@@ -76,7 +76,7 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
     status = {None: "Monitoring", "rolled_back": "Resolved"}.get(incident.outcome, "Under Investigation")
     down = _downtime(incident, steps)
     lines = [
-        f"## Rollback Incident: {incident.opened_at:%Y-%m-%d %H:%M}",
+        f"## Rollback Incident: {incident.opened_at:%Y-%m-%d %H:%M} UTC",
         "",
         f"**Incident:** {incident.id}",
         f"**From Version:** {incident.from_version}",
@@ -98,9 +98,7 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
         took = "" if row.ended_at is None else f"{(row.ended_at - row.began_at).total_seconds():.2f} s"
         detail = (row.detail or "").replace("|", "\\|").replace("\n", " ")
         name = row.step if row.attempt == 1 else f"{row.step} (attempt {row.attempt})"
-        lines.append(
-            f"| {row.began_at:%H:%M:%S.%f} | {took} | {name} | {row.result or 'interrupted'} | {detail} |"
-        )
+        lines.append(f"| {row.began_at:%H:%M:%S.%f} | {took} | {name} | {_result(row)} | {detail} |")
     lines += pages.section(incident.facts)
     lines += after_words.section(incident.facts)
     lines += [
@@ -111,10 +109,23 @@ def render(incident: Incident, steps: Sequence[StepRow], now: datetime) -> str:
     return "\n".join(map(_harmless, lines))
 
 
+_TAG = re.compile(r"<(?![\s\d=])([^<>]*)(>?)")
+"""What Markdown may take for HTML or an address. Not escaped: an entity is unreadable where the report is read as it
+is, on a terminal, and a backslash before `<` means nothing to half of the programs that render Markdown."""
+
+
 def _harmless(line: str) -> str:
-    """One line of Markdown, in which the words of others begin no line, no tag, no link and no picture."""
+    """One line of Markdown, in which the words of others begin no line, no tag (`<module>` becomes `‹module›`), no link
+    and no picture."""
     line = plain(line).replace("\n", " ")
-    return line if line.startswith("    ") else line.replace("<", "&lt;").replace("](", "]\\(")
+    if line.startswith("    "):
+        return line
+    return _TAG.sub(lambda tag: f"‹{tag[1]}{'›' if tag[2] else ''}", line).replace("](", "]\\(")
+
+
+def _result(row: StepRow) -> str:
+    """`olderversion` is in journals that an earlier build wrote."""
+    return (row.result or "interrupted").replace("olderversion", "older version")
 
 
 def _downtime(incident: Incident, steps: Sequence[StepRow]) -> str:

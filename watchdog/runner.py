@@ -1,6 +1,7 @@
 """Works an incident off: journals before and after each step, and turns what a step answers into what comes next."""
 
 import logging
+import re
 import sqlite3
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class Runner:
         said = outcome.detail if isinstance(outcome, Done) else outcome.why
         log.info("incident %d: %s: %s", incident.id, incident.step, said)
         self._advance(run, outcome)
-        if not self._end(row, incident, type(outcome).__name__.lower(), said):
+        if not self._end(row, incident, _in_words(outcome), said):
             incident.closed_at = None  # a closing that is not on disk has not happened
         return outcome
 
@@ -155,3 +156,8 @@ class Runner:
         incident = run.incident
         text = messages.stuck(incident, outcome.why)
         self.world.teller.tell(f"incident-{incident.id}-stuck-{incident.step}", text, "critical")
+
+
+def _in_words(outcome: Outcome | Stuck) -> str:
+    """How the journal and people name it: `done`, `stuck`, `halt`, `older version`."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", type(outcome).__name__).lower()

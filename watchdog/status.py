@@ -127,7 +127,7 @@ def _state(seen: _Seen) -> str:
 def _sentence(seen: _Seen, state: str) -> str:
     incident, doing = seen.incident, ""
     if seen.halted:
-        doing = f"halted since {seen.halted['since'][:19]} by {seen.halted['by']}: {seen.halted['why']}"
+        doing = f"halted since {messages.since(seen.halted)} by {seen.halted['by']}: {seen.halted['why']}"
     elif incident is not None:
         step = "monitoring" if incident.bot_is_back else f"rolling back ({incident.step})"
         step = f"paused, {step}" if seen.paused else step

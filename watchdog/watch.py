@@ -479,7 +479,7 @@ class Watch:
             said = f"{doing} {incident.target or version}, {messages.cause(incident)}"
             return f"{said}; {seen}" if seen else said
         if halted is not None:
-            return f"halted since {halted['since'][:19]}: {halted['why']}"
+            return f"halted since {messages.since(halted)}: {halted['why']}"
         numbers = ", ".join(text for text in map(messages.in_short, self.verdicts) if text)
         state = "paused, watching" if self._control.paused() else "watching"
         mode = " (observe)" if self._world.settings.mode == "observe" else ""

@@ -113,7 +113,9 @@ def test_an_observer_does_not_touch_the_bot(yard: Yard, command: str) -> None:
     yard.configure(mode="observe")
     said = yard.cli(command)
     assert said.code == 1
-    assert "refused: mode is observe" in said.out
+    assert f"refused: mode is observe in {yard.path}" in said.out
+    assert {"halt": "stop it yourself", "rollback": "stop the bot yourself"}[command] in said.out
+    assert "set mode: act there and give the order again" in said.out, "there is no watchdog to be reloaded"
     assert not yard.state.exists()
     assert flags(yard) == set()
 
@@ -157,7 +159,7 @@ def test_a_rollback_by_hand_is_the_whole_procedure(yard: Yard) -> None:
         "monitor",
         "close",
     ]
-    assert [line.split()[1] for line in said.out.splitlines() if line[2:3] == ":"] == steps
+    assert [line.split()[2] for line in said.out.splitlines() if line[2:3] == ":"] == steps
     assert said.out.splitlines()[-1] == "the bot runs on v2.0.0"
     assert current(yard) == "v2.0.0"
     (found,) = yard.cli("incidents", "--json").json

@@ -190,7 +190,7 @@ def test_halted(yard: Yard, daemon: bool) -> None:
         said = yard.cli("status", "--json")
     found = body(said)
     assert (said.code, found["state"]) == (1, "halted")
-    assert "halted since 2026-03-01T10:00:00 by ops: it lost" in found["sentence"]
+    assert "halted since 2026-03-01 10:00:00 UTC by ops: it lost" in found["sentence"]
     assert found["sentence"].startswith("no watchdog") is not daemon
     assert "model-watchdog resume" in yard.cli("status").out.splitlines()[-1]
 

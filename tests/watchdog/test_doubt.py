@@ -206,7 +206,9 @@ async def test_a_halt_in_it_is_in_force_even_if_the_bot_runs(house: House) -> No
     await begin(house)
     await house.watch.tick()
     assert house.bot.pid is None
-    assert house.told.said("The halt of 2026-03-01T10:00:00 by alice is in force, as it was then (relapse)")
+    assert house.told.said(
+        "The halt of 2026-03-01 10:00:00 UTC by alice is in force, as it was then (relapse)"
+    )
 
 
 async def test_the_rollbacks_of_a_day_are_taken_for_used_up(build: Build) -> None:

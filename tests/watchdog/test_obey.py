@@ -121,7 +121,11 @@ async def test_a_watchdog_that_only_observes_refuses_to_touch_the_bot(build: Bui
     house.flag(name)
     house.look()
     ((_, answer),) = house.answers
-    assert answer == "refused: mode is observe, the watchdog does not touch the bot"
+    assert answer.startswith(
+        f"refused: mode is observe in {house.settings.path}, the watchdog does not touch"
+    )
+    assert {"HALT": "stop it yourself", "ROLLBACK": "rollback_model.py --execute"}[name] in answer
+    assert f"set mode: act there, reload the watchdog (`kill -HUP {os.getpid()}`)" in answer
     assert house.bot.pid == 4711
     assert house.incidents.current is None
     assert handled(house) == [name]

@@ -388,6 +388,26 @@ def test_an_order_that_was_put_says_who_why_and_where_to(tmp_path: Path) -> None
     assert [p.name for p in control.path.iterdir() if p.name.startswith(".")] == []
 
 
+def test_an_order_of_a_command_is_told_as_one_with_the_user_that_it_was_run_as(tmp_path: Path) -> None:
+    control = ControlFolder(tmp_path / "control")
+    control.put("halt", by=ME, reason="", command=True)
+    control.put("rollback", by="alice as root", reason="", command=True)
+    assert {order.what: order.who for order in seen(control)} == {
+        "halt": f"{ME} (by command)",
+        "rollback": f"alice as root (by command, run as {ME})",
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ['{"via": "command"}', '{"by": "", "via": "command"}', '{"by": "bob", "via": 1}']
+)
+def test_a_flag_that_only_half_looks_like_a_commands_is_a_flag_file(
+    control: ControlFolder, text: str
+) -> None:
+    flag(control, "HALT", text)
+    assert "flag file" in seen(control)[0].who
+
+
 def test_an_order_is_not_put_where_others_could_have_put_it(control: ControlFolder) -> None:
     control.path.chmod(0o777)
     with pytest.raises(OrderError, match="chmod o-w"):

@@ -46,7 +46,7 @@ def written(**changes: Any) -> str:
 
 def test_it_is_the_playbooks_template_filled_in() -> None:
     assert written().splitlines()[:13] == [
-        "## Rollback Incident: 2026-03-01 10:00",
+        "## Rollback Incident: 2026-03-01 10:00 UTC",
         "",
         "**Incident:** 7",
         "**From Version:** v2.1.0",
@@ -137,6 +137,20 @@ def test_evidence_is_json_without_secrets_and_says_where_it_is(tmp_path: Path) -
 def test_evidence_that_cannot_be_written_is_said_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "incidents").write_text("in the way", encoding="utf-8")
     assert "could not be saved" in save_evidence(tmp_path, incident(), {}, str)
+
+
+def test_words_in_angle_brackets_are_readable_as_text_and_no_tags() -> None:
+    words = 'File "<string>", in <module>: 3 < 5 <= 7, 1 <2, </b> <!-- <broken'
+    text = render(incident(reason=words), [], START)
+    assert 'File "‹string›", in ‹module›: 3 < 5 <= 7, 1 <2, ‹/b› ‹!-- ‹broken' in text
+    assert "&" not in text
+
+
+def test_results_are_words_also_those_of_a_journal_that_an_earlier_build_wrote() -> None:
+    text = render(
+        incident(), [row("start_bot", 0, 1, result) for result in ("older version", "olderversion")], START
+    )
+    assert text.count("| start_bot | older version |") == 2
 
 
 def test_the_words_of_others_stay_words() -> None:

@@ -84,6 +84,7 @@ async def test_a_target_that_cannot_be_proved_is_left_for_the_next_older_one(
     assert house.bot.pid is not None
     assert house.told.said("v2.0.0 is no good either; going one version further back")
     assert house.told.said("Bot restarted on v1.9.0")
+    assert "older version" in {row.result for row in house.world.journal.steps(incident)}
 
 
 @pytest.mark.parametrize("loads", NO_GOOD)

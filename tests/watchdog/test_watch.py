@@ -230,7 +230,7 @@ async def test_the_second_cause_of_a_day_halts(house: House) -> None:
     assert "1 of 1 automatic rollbacks a day are used up" in incident.reason
     assert house.rollbacks == [("v2.1.0", "v2.0.0")]
     sentence = await tick(house)
-    assert sentence.startswith("halted since 2026-03-01T")
+    assert sentence.startswith("halted since 2026-03-01 1")
 
 
 async def test_a_restart_forgets_no_rollback_of_the_day(house: House) -> None:
