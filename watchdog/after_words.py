@@ -87,6 +87,35 @@ def not_ready(found: dict[str, Any]) -> str:
     )
 
 
+NO_DRY_RUN = (
+    "It is run no more, neither daily nor in a rollback, until bot.dry_run is changed or the watchdog is restarted; "
+    "what a restored bot loads is still proved after its start. Asked of you: give the bot an option that loads its "
+    "model and ends, see it end by hand while the bot is stopped, and mend bot.dry_run."
+)
+
+
+def traded(found: dict[str, Any]) -> str:
+    """`bot.dry_run` is the bot itself: it made trades."""
+    return (
+        f"the dry run of {found['version']} trades: look at the exchange now\n"
+        f"Why: {found['said']}\n"
+        f"It ran for {found['seconds']:.3g} s, beside the bot if that was up, and was ended. Its orders and positions "
+        f"may be open, and nobody looks after them: `model-watchdog positions`; close what the bot does not know of.\n"
+        f"{NO_DRY_RUN}"
+    )
+
+
+def endless(found: dict[str, Any]) -> str:
+    """`bot.dry_run` did not end: a bot that does not know the option just runs."""
+    return (
+        f"the dry run of {found['version']} did not end by itself, and was ended\n"
+        f"Why: {found['said']}\n"
+        f"A bot that does not know an option may ignore it and simply run: then a second one ran for "
+        f"{found['seconds']:.3g} s. Look at the exchange for orders and positions that your bot does not know of.\n"
+        f"{NO_DRY_RUN}"
+    )
+
+
 def ready_again(found: dict[str, Any]) -> str:
     """A rehearsal that succeeds after one that failed."""
     return (

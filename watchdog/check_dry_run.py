@@ -1,16 +1,18 @@
 """`check`: the dry run of a rollback's target: is there one, can it be executed, can it be rehearsed, how did it go."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from config import Settings
 from watchdog import rehearsal, scratch
 from watchdog.bots.matching import locate
+from watchdog.bots.proc import command_text
 from watchdog.finding import Finding
 from watchdog.reading import open_journal
 
 WHAT = "dry run"
+UNTRIED = "a bot that ignores an option that it does not know just runs, and trades, as a second one"
 
 
 def dry_run(settings: Settings) -> Iterator[Finding]:
@@ -34,25 +36,37 @@ def dry_run(settings: Settings) -> Iterator[Finding]:
     if obstacle is not None:
         found = "run before the bot is started in a rollback, and not daily"
         yield Finding(WHAT, "note", f"{found}: {obstacle.partition('; ')[0]}", obstacle.partition("; ")[2])
+        yield _untried(command)
         return
     yield Finding(
         WHAT, "good", f"{' '.join(command)}: before a start, and daily in a copy of the bot's folder"
     )
-    yield from _last(settings)
+    yield from _last(settings, command)
 
 
-def _last(settings: Settings) -> Iterator[Finding]:
+def _untried(command: Sequence[str]) -> Finding:
+    """Nobody has seen it end."""
+    mend = f"see it by hand, while the bot is stopped: {command_text(command)}"
+    return Finding(
+        "rehearsal", "note", f"none yet; it must end by itself and must not trade: {UNTRIED}", mend
+    )
+
+
+def _last(settings: Settings, command: Sequence[str]) -> Iterator[Finding]:
     journal = open_journal(settings)
-    if journal is None:
-        return
     try:
-        kept = journal.get(rehearsal.KEPT)
+        kept = None if journal is None else journal.get(rehearsal.KEPT)
     finally:
-        journal.close()
+        if journal is not None:
+            journal.close()
     if kept is None:
+        yield _untried(command)
         return
     said = str(rehearsal.in_short(kept, kept["version"], datetime.now(UTC)))
-    if kept["ok"]:
+    if rehearsal.is_no_dry_run(kept, settings):
+        mend = "give it an option that loads the model and ends, then restart the watchdog"
+        yield Finding("rehearsal", "bad", said, mend)
+    elif kept["ok"]:
         yield Finding("rehearsal", "good", said)
     else:
         mend = "mend it, or promote a version that can be loaded"

@@ -86,10 +86,11 @@ class Chores:
         world, target = self._world, self._collector.target
         if target is None or self._urgent() is not None or world.paused():
             return None
-        if scratch.obstacle(world.settings) is not None:
+        kept = world.journal.get(rehearsal.KEPT)
+        if scratch.obstacle(world.settings) is not None or rehearsal.is_no_dry_run(kept, world.settings):
             return None
         what = rehearsal.fingerprint(world.settings, world, target)
-        return target if rehearsal.is_due(world.journal.get(rehearsal.KEPT), what, now) else None
+        return target if rehearsal.is_due(kept, what, now) else None
 
     def _urgent(self) -> str | None:
         """What comes before any chore."""
@@ -113,8 +114,9 @@ class Chores:
 
     async def _tidy_up(self) -> None:
         """What a rehearsal left behind that was killed with its watchdog."""
-        await dry_run.end_leftovers(rehearsal.mark(self._world.settings))
+        await dry_run.end_leftovers(dry_run.mark(self._world.settings))
         await asyncio.to_thread(scratch.clear, self._world.settings)
+        rehearsal.try_again(self._world)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

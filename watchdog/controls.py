@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from config import Settings
+from watchdog import dry_run
 from watchdog.bots.base import BotControl
 from watchdog.bots.compose import ComposeBot
 from watchdog.bots.compose_client import Service
@@ -38,6 +39,7 @@ def _process(settings: Settings, remembered: Remembered | None) -> BotControl:
         output=settings.state_dir / "bot-output.log",
         identity=f"{settings.bot.name} {settings.state_dir}",
         remembered=remembered,
+        dry_runs=dry_run.mark(settings),
     )
 
 

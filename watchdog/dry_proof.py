@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from triggers import LoadErrorRule, LogLine, tells_loaded, tells_loading
+from watchdog import dry_trades
 from watchdog.bot_log import BotLogParser
 from watchdog.dry_run import Ran
 from watchdog.proof import Names
@@ -17,22 +18,31 @@ QUOTED = 200
 
 @dataclass(frozen=True)
 class Proof:
-    """`said`: a sentence for people. `named`: whether the version was named, so that it is known what was loaded."""
+    """`said`: a sentence for people. `named`: whether the version was named, so that it is known what was loaded.
+    `no_dry_run`: it is none, but the bot itself, or might be: it traded, or did not end. `traded`: it did trade."""
 
     ok: bool
     said: str
     named: bool = False
+    no_dry_run: bool = False
+    traded: bool = False
 
 
 def judge(ran: Ran, timeout_s: float, target: Names, others: Sequence[Names], errors: LoadErrorRule) -> Proof:
-    """It must end well and in time, tell of no load error and name no other version when it loads."""
+    """It must end well and in time, trade nothing, tell of no load error and name no other version when it loads."""
+    lines = list(lines_of(ran.lines))
+    trade = dry_trades.told(lines)
+    if trade is not None:
+        return it_traded(trade)
     if ran.code is None:
-        return Proof(False, f"it did not end within {timeout_s:.3g} s{_last_words(ran.lines)}")
+        why = f"it did not end within {timeout_s:.3g} s and was ended; does the bot know this option?"
+        return Proof(False, f"{why}{_last_words(ran.lines)}", no_dry_run=ran.cannot is None)
     if ran.code != 0:
         how = f"was killed by signal {-ran.code}" if ran.code < 0 else f"ended with exit code {ran.code}"
-        return Proof(False, f"it {how}{_last_words(ran.lines)}")
+        without = f" (it went without {', '.join(ran.withheld)})" if ran.withheld else ""
+        return Proof(False, f"it {how}{without}{_last_words(ran.lines)}")
     named = other = None
-    for line in lines_of(ran.lines):
+    for line in lines:
         errors.observe(line)
         loads = tells_loading(line.message) or tells_loaded(line.message)
         if target.named_in(line.message, about_loading=loads):
@@ -47,6 +57,11 @@ def judge(ran: Ran, timeout_s: float, target: Names, others: Sequence[Names], er
     if named is None:
         return Proof(True, "it ended well, without a word of which version it loaded")
     return Proof(True, f"it says: {named[:QUOTED]}", named=True)
+
+
+def it_traded(line: str) -> Proof:
+    """What it wrote that only a bot writes."""
+    return Proof(False, f"it trades: {line}", no_dry_run=True, traded=True)
 
 
 def lines_of(lines: Iterable[str]) -> Iterable[LogLine]:

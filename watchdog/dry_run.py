@@ -1,7 +1,8 @@
 """Runs `bot.dry_run` (a command that loads the model and ends, without trading) to its end, and leaves nothing of it.
 
 The command gets a session of its own, and a mark in its environment, by which all of it is found and ended: when its
-time is over, when somebody orders a halt, and, after a kill -9 of the watchdog, before the next one is run.
+time is over, when somebody orders a halt, and, after a kill -9 of the watchdog, before the next one is run. It goes
+without the exchange's keys, as far as they are known: a bot that does not know the option for a dry run would trade.
 """
 
 import asyncio
@@ -12,18 +13,17 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from watchdog.bots import proc
-from watchdog.bots.launch import MARK as BOT_MARK
-from watchdog.bots.launch import bot_environment
+from config import Settings
+from watchdog.bots import launch, proc
 
 log = logging.getLogger(__name__)
 
-MARK = "MODEL_WATCHDOG_DRY_RUN"
+MARK = launch.DRY_RUN
 POLL_S = 0.1
 GRACE_S = 5.0
 """Between SIGTERM and SIGKILL: `docker compose run` needs some time to take its container down."""
@@ -35,6 +35,11 @@ READ_BYTES = 1 << 20
 
 KEPT_LINES = 200
 LINE_CHARS = 500
+WITHHELD = "withheld-from-a-dry-run"
+"""In place of a key, and not nothing: a program may insist on its variables, and one that reads a file of them (.env)
+leaves alone what is set."""
+
+_OF_THE_EXCHANGE = re.compile(r"(?i)(?=.*binance)(?=.*(?:key|secret))")
 _NOT_TEXT = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 Wait = Callable[[float], Awaitable[None]]
@@ -44,12 +49,14 @@ Wait = Callable[[float], Awaitable[None]]
 @dataclass(frozen=True)
 class Ran:
     """How a dry run ended. `code`: negative is the signal that ended it, None that it did not end in time. `lines`: the
-    last ones of its output, without colours. `cannot`: why it could not be executed at all, or None."""
+    last ones of its output, without colours. `cannot`: why it could not be executed at all, or None. `withheld`: the
+    variables that it went without."""
 
     code: int | None
     seconds: float
     lines: tuple[str, ...] = ()
     cannot: str | None = None
+    withheld: tuple[str, ...] = ()
 
 
 class Runs(Protocol):
@@ -64,9 +71,15 @@ class Runs(Protocol):
         wait: Wait,
         *,
         gently: bool,
+        keys: Collection[str],
     ) -> Awaitable[Ran]:
         """See `execute`."""
         ...
+
+
+def mark(settings: Settings) -> str:
+    """By which the dry runs of this bot are known."""
+    return str(settings.state_dir)
 
 
 def filled(command: Sequence[str], registry: Path, version: str) -> list[str]:
@@ -82,21 +95,23 @@ async def execute(
     wait: Wait,
     *,
     gently: bool,
+    keys: Collection[str] = (),
     grace_s: float = GRACE_S,
 ) -> Ran:
     """Runs it in `directory`. Nothing of it is left when this ends, also by what `wait` raises.
 
     `mark` tells the dry runs of one bot from those of others. `gently`: beside a bot that trades, which goes first.
-    `grace_s`: between SIGTERM and SIGKILL.
+    `keys`: secrets that no variable of its environment may hold. `grace_s`: between SIGTERM and SIGKILL.
     """
     await end_leftovers(mark, grace_s)
     began = time.monotonic()
     reader, writer = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(reader, False)
     output = _Output(reader)
+    withheld = withheld_from(os.environ, keys)
     try:
         try:
-            process = _launched(command, directory, mark, writer)
+            process = _launched(command, directory, {MARK: mark} | dict.fromkeys(withheld, WITHHELD), writer)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return Ran(None, 0.0, (), f"`{proc.command_text(command)}` cannot be run in {directory}: {why}")
@@ -112,18 +127,27 @@ async def execute(
         finally:
             await _end(process, mark, grace_s)
             output.read()
-        return Ran(code, seconds, output.lines())
+        return Ran(code, seconds, output.lines(), withheld=withheld)
     finally:
         os.close(reader)
 
 
-def _launched(command: Sequence[str], directory: Path, mark: str, output: int) -> subprocess.Popen[bytes]:
-    environment = bot_environment("", os.environ)
-    del environment[BOT_MARK]  # it is not the bot, and must not be taken for it
+def withheld_from(environment: Mapping[str, str], keys: Collection[str]) -> tuple[str, ...]:
+    """The variables that hold a key of the exchange: one of `keys`, or by their name (BINANCE_API_SECRET)."""
+    return tuple(
+        sorted(name for name, value in environment.items() if value in keys or _OF_THE_EXCHANGE.search(name))
+    )
+
+
+def _launched(
+    command: Sequence[str], directory: Path, own: Mapping[str, str], output: int
+) -> subprocess.Popen[bytes]:
+    environment = {**launch.without_unit(os.environ), **own}
+    environment.pop(launch.MARK, None)  # it is not the bot, and must not be taken for it
     return subprocess.Popen(
         list(command),
         cwd=directory,
-        env=environment | {MARK: mark},
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -1,31 +1,30 @@
 """The dry run of the version that a rollback would go to: before the bot is started on it, and daily as a rehearsal.
 
 Before a start it runs where the bot runs, after the registry was switched. As a rehearsal it runs beside the live bot,
-in a scratch copy (`watchdog.scratch`), and what came of it is kept in the journal under `rehearsal`.
+in a scratch copy (`watchdog.scratch`), and what came of it is kept in the journal under `rehearsal`. A command that
+turns out to be no dry run (it traded, or did not end) is run no more, neither daily nor in a rollback, until it is
+changed or the watchdog was restarted.
 """
 
 import asyncio
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from config import Settings
 from registry import RegistryError
 from triggers import tells_loaded, tells_loading
-from watchdog import after_words, dry_run, loading, scratch
+from watchdog import after_words, dry_run, loading, scratch, trial
 from watchdog.bot_log import BotLogParser
-from watchdog.dry_proof import Proof, judge
+from watchdog.dry_proof import Proof
 from watchdog.dry_run import Ran, Wait
 from watchdog.follow import Follower, end_of
-from watchdog.log_files import read_tail
 from watchdog.place import Place
 from watchdog.proof import Names
-from watchdog.rules import load_error_rule
 from watchdog.scratch import Scratch
 from watchdog.scratch_copy import ScratchError
 from watchdog.world import World
@@ -42,20 +41,24 @@ AGAIN = timedelta(hours=6)
 SHOWN_LINES = 20
 
 
-def mark(settings: Settings) -> str:
-    """By which the dry runs of this bot are known."""
-    return str(settings.state_dir)
-
-
 async def before_start(world: World, target: str, wait: Wait) -> dict[str, Any]:
-    """Runs it on the target, which is current now. `ok` of the answer is None when it could not be executed at all."""
+    """Runs it on the target, which is current now. `ok` of the answer is None when it says nothing of the target: it
+    could not be executed at all, or trades."""
     settings = world.settings
+    if is_no_dry_run(world.journal.get(KEPT), settings):
+        known = Ran(None, 0.0, (), "it was not run: bot.dry_run traded, or did not end, when it was run last")
+        return _told(world, target, known, Proof(False, ""))
     command = dry_run.filled(settings.bot.dry_run or [], settings.registry.path, target)
-    timeout_s = settings.bot.start_timeout.total_seconds()
     directory = scratch.working_directory(settings)
-    ran = await world.runs(command, directory, mark(settings), timeout_s, wait, gently=False)
-    links = loading.names(world, target)
-    return _told(world, target, ran, judge(ran, timeout_s, *links, load_error_rule(settings)))
+    names, others = loading.names(world, target)
+    ran, proof = await trial.run(world, command, directory, wait, settings.trade_log.path, names, others)
+    found = _told(world, target, ran, proof)
+    if proof.traded:
+        found["ok"] = None
+        what = fingerprint(settings, world, target)
+        world.keep(KEPT, found | {"what": what, "told": True, "no_dry_run": settings.bot.dry_run})
+        world.teller.tell(KEPT, after_words.traded(found), "critical", coalesce=False)
+    return found
 
 
 def _told(world: World, target: str, ran: Ran, proof: Proof) -> dict[str, Any]:
@@ -81,13 +84,25 @@ def fingerprint(settings: Settings, world: World, target: str) -> str:
 
 
 def is_due(kept: dict[str, Any] | None, what: str, now: datetime) -> bool:
-    """`kept` is of the journal, `what` the fingerprint of now."""
+    """`kept` is of the journal, `what` the fingerprint of now. Ask `is_no_dry_run` first."""
     if kept is None or kept["what"] != what:
         return True
     if kept.get("leaks"):
         return False  # until the command is changed
     since = now - datetime.fromisoformat(kept["at"])
     return since >= (DAILY if kept["ok"] else AGAIN) or since < timedelta(0)
+
+
+def is_no_dry_run(kept: dict[str, Any] | None, settings: Settings) -> bool:
+    """Whether this command is known to trade, or not to end."""
+    return kept is not None and kept.get("no_dry_run") == settings.bot.dry_run
+
+
+def try_again(world: World) -> None:
+    """At the start: somebody may have mended the bot. It is rehearsed as after any failure."""
+    kept: dict[str, Any] | None = world.journal.get(KEPT)
+    if kept is not None and kept.get("no_dry_run") is not None:
+        world.keep(KEPT, kept | {"no_dry_run": None, "told": False})
 
 
 async def rehearse(world: World, target: str, wait: Wait) -> None:
@@ -119,7 +134,10 @@ async def rehearse(world: World, target: str, wait: Wait) -> None:
 def _tell(world: World, before: dict[str, Any] | None, found: dict[str, Any]) -> None:
     """When it fails, or is ready again; not each day."""
     was_told = before is not None and before["told"]
-    if found["ok"] and was_told:
+    if found.get("no_dry_run") is not None:
+        text = after_words.traded(found) if found["traded"] else after_words.endless(found)
+        world.teller.tell(KEPT, text, "critical" if found["traded"] else "warning", coalesce=False)
+    elif found["ok"] and was_told:
         world.teller.tell(KEPT, after_words.ready_again(found), "info", coalesce=False)
     elif not found["ok"] and not (was_told and before is not None and before["version"] == found["version"]):
         world.teller.tell(KEPT, after_words.not_ready(found), "warning", coalesce=False)
@@ -132,6 +150,8 @@ async def _rehearsed(world: World, target: str, wait: Wait) -> dict[str, Any]:
         made = await _beside(lambda: scratch.make(settings, world.registry, target, stop), wait, stop)
         ran, proof, own = await _run_in(made, world, target, wait)
         found = _told(world, target, ran, proof)
+        if proof.no_dry_run:
+            found |= {"no_dry_run": settings.bot.dry_run, "traded": proof.traded}
     except (ScratchError, RegistryError) as error:
         return _told(world, target, Ran(None, 0.0, (), str(error)), Proof(False, str(error)))
     finally:
@@ -144,23 +164,14 @@ async def _rehearsed(world: World, target: str, wait: Wait) -> dict[str, Any]:
 
 async def _run_in(made: Scratch, world: World, target: str, wait: Wait) -> tuple[Ran, Proof, Names]:
     settings = world.settings
-    timeout_s = settings.bot.start_timeout.total_seconds()
     command = dry_run.filled(settings.bot.dry_run or [], made.registry, target)
-    ran = await world.runs(command, made.directory, mark(settings), timeout_s, wait, gently=True)
-    logged = () if made.log is None else _tail(made.log)
-    ran = replace(ran, lines=(*logged, *ran.lines))
     names, others = loading.names(world, target)
     # A fixed name that is a link proves nothing here: it is the same name in the live folder.
     own = Names(names.version, names.files - settings.registry.links.keys())
-    return ran, judge(ran, timeout_s, own, others, load_error_rule(settings)), own
-
-
-def _tail(path: Path) -> tuple[str, ...]:
-    try:
-        text = read_tail(path, dry_run.KEPT_BYTES).decode("utf-8", "replace")
-        return tuple(text.splitlines()[-dry_run.KEPT_LINES :])
-    except OSError:
-        return ()
+    ran, proof = await trial.run(
+        world, command, made.directory, wait, made.trade_log, own, others, log=made.log, gently=True
+    )
+    return ran, proof, own
 
 
 def _leaked(world: World, live: Place, target: Names) -> bool:
@@ -203,6 +214,9 @@ def in_short(kept: dict[str, Any] | None, target: str | None, now: datetime) -> 
         return None
     hours = max(timedelta(0), now - datetime.fromisoformat(kept["at"])) // timedelta(hours=1)
     ago = "less than 1 h ago" if hours < 1 else f"{hours} h ago" if hours < 48 else f"{hours // 24} d ago"
+    if kept.get("no_dry_run") is not None:
+        why = re.split("[:;]", kept["said"])[0]  # without the words of the bot, which may be long
+        return f"the rollback to {target} is not rehearsed: bot.dry_run is no dry run ({ago}): {why}"
     if kept["ok"]:
         return f"ready to roll back to {target} (rehearsed {ago}, {kept['seconds']:.3g} s)"
     if kept["ok"] is None:

@@ -33,11 +33,13 @@ REGISTRY_FILE = "registry.json"
 
 @dataclass(frozen=True)
 class Scratch:
-    """`directory`: where the dry run is run; `registry`: the folder of its registry.json; `log`: where it may log."""
+    """`directory`: where the dry run is run; `registry`: the folder of its registry.json; `log`: where it may log.
+    `trade_log`: where what it trades would be written."""
 
     directory: Path
     registry: Path
     log: Path | None
+    trade_log: Path | None = None
 
 
 def place(settings: Settings) -> Path:
@@ -106,9 +108,14 @@ def make(settings: Settings, registry: ModelRegistry, target: str, stop: threadi
             raise ScratchError(f"less than {least} MiB are free in {settings.state_dir}: make room")
         below = _registry_below(settings)
         if settings.bot.process is None:
-            directory, log = working_directory(settings), None
+            directory = working_directory(settings)
+            log = trade_log = None
         else:
-            directory, log = top / "bot", _copy_bot(settings, top / "bot", below, stop)
+            directory = top / "bot"
+            _copy_bot(settings, directory, below, stop)
+            log, trade_log = (
+                _there(settings, path, directory) for path in (settings.bot.log, settings.trade_log.path)
+            )
         place_of_registry = (
             top / "registry" if settings.bot.process is None or below is None else directory / below
         )
@@ -117,7 +124,7 @@ def make(settings: Settings, registry: ModelRegistry, target: str, stop: threadi
         raise ScratchError(f"the scratch copy in {top} cannot be made: {error}") from error
     except RegistryError as error:
         raise ScratchError(str(error)) from error
-    return Scratch(directory, place_of_registry, log)
+    return Scratch(directory, place_of_registry, log, trade_log)
 
 
 def clear(settings: Settings) -> None:
@@ -128,17 +135,20 @@ def clear(settings: Settings) -> None:
 # -- the bot's folder
 
 
-def _copy_bot(settings: Settings, to: Path, registry: Path | None, stop: threading.Event) -> Path | None:
-    """Copies the folder, without logs, registry and what is the watchdog's; where the copied bot logs."""
+def _copy_bot(settings: Settings, to: Path, registry: Path | None, stop: threading.Event) -> None:
+    """Copies the folder, without logs, registry and what is the watchdog's."""
     assert settings.bot.process is not None
     source = settings.bot.process.directory
     own = (settings.state_dir, settings.control_dir, settings.registry.path)
     skipped = {real(path) for path in own} | ({real(source / registry)} if registry else set())
     Copy(settings, source, skipped, stop).folder(source, to)
-    log = real(settings.bot.log)
-    if not log.is_relative_to(real(source)):
-        return None
-    return to / log.relative_to(real(source))
+
+
+def _there(settings: Settings, path: Path, copy: Path) -> Path | None:
+    """Where a file of the bot's folder is in the copy of it."""
+    assert settings.bot.process is not None
+    file, source = real(path), real(settings.bot.process.directory)
+    return copy / file.relative_to(source) if file.is_relative_to(source) else None
 
 
 # -- the registry

@@ -1,6 +1,6 @@
 """Dry runs in memory: how each version ends, and what was asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ class Asked:
     command: tuple[str, ...]
     directory: Path
     gently: bool
+    keys: tuple[str, ...] = ()
 
 
 class FakeRuns:
@@ -36,12 +37,16 @@ class FakeRuns:
         wait: Wait,
         *,
         gently: bool,
+        keys: Collection[str],
     ) -> Ran:
         self._switch.point("dry run")
-        self.asked.append(Asked(tuple(command), directory, gently))
+        self.asked.append(Asked(tuple(command), directory, gently, tuple(keys)))
         if self.during is not None:
             self.during()
-        await wait(self.takes_s)
+        rest_s = self.takes_s
+        while rest_s > 0:
+            await wait(min(1.0, rest_s))
+            rest_s -= 1.0
         self._switch.point("dry run ended")
         version = command[-1]
         return self.ends.get(version, Ran(0, 38.2, (f"dry run ok: {version}",)))

@@ -515,6 +515,8 @@ def test_a_dry_run_that_can_be_rehearsed_is_good_and_is_not_run_by_a_check(yard:
     said = yard.cli("check")
     assert grade(said, "dry run") == "good"
     assert "daily in a copy of the bot's folder" in line(said, "dry run")
+    assert grade(said, "rehearsal") == "note"
+    assert "must end by itself and must not trade" in line(said, "rehearsal")
     assert not trap.exists()
 
 
@@ -532,6 +534,23 @@ def test_a_dry_run_that_cannot_be_executed_is_bad(yard: Yard) -> None:
     yard.configure(bot={"dry_run": ["no-such-program"]})
     said = yard.cli("check")
     assert (said.code, bad(said)) == (1, ["dry run"])
+
+
+def test_a_dry_run_that_is_none_is_bad(yard: Yard) -> None:
+    command = [sys.executable, "main.py", "--dryrun"]
+    yard.configure(bot={"dry_run": command})
+    found = {
+        "version": "v2.0.0",
+        "at": datetime.now(UTC).isoformat(),
+        "ok": False,
+        "seconds": 120.0,
+        "told": True,
+    }
+    with yard.journal() as journal:
+        journal.put("rehearsal", found | {"what": "", "said": "it did not end", "no_dry_run": command})
+    said = yard.cli("check")
+    assert grade(said, "rehearsal") == "BAD"
+    assert "bot.dry_run is no dry run" in line(said, "rehearsal")
 
 
 @pytest.mark.parametrize(("ok", "marked"), [(True, "good"), (False, "BAD"), (None, "note")])

@@ -43,11 +43,58 @@ def test_a_good_end_without_a_word_is_good_and_says_what_it_does_not_prove() -> 
     [
         (1, "it ended with exit code 1; its last words: Traceback / KeyError: 'rsi'"),
         (-9, "it was killed by signal 9; its last words: Traceback / KeyError: 'rsi'"),
-        (None, "it did not end within 120 s; its last words: Traceback / KeyError: 'rsi'"),
     ],
 )
 def test_any_other_end_is_a_failure_with_its_last_words(code: int | None, said: str) -> None:
     assert judged("Traceback", "KeyError: 'rsi'", code=code) == Proof(False, said)
+
+
+def test_one_that_does_not_end_may_be_the_bot_itself() -> None:
+    proof = judged("waiting for the next bar", code=None)
+    assert (proof.ok, proof.no_dry_run, proof.traded) == (False, True, False)
+    assert proof.said.startswith("it did not end within 120 s and was ended; does the bot know this option?")
+    assert proof.said.endswith("its last words: waiting for the next bar")
+
+
+def test_a_failure_says_what_it_went_without() -> None:
+    ran = Ran(1, 1.0, ("KeyError",), withheld=("BINANCE_API_KEY",))
+    proof = judge(ran, 120.0, TARGET, [OTHER], LoadErrorRule(LoadErrorSettings()))
+    assert (
+        proof.said == "it ended with exit code 1 (it went without BINANCE_API_KEY); its last words: KeyError"
+    )
+
+
+@pytest.mark.parametrize("code", [0, 1, None])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-03-01 10:00:00,000 - execution - INFO - Order placed: BUY 1.3 SOLUSDT",
+        "2026-03-01 10:00:00,000 - bot - INFO - Opening LONG position at 150.2",
+        "Market order filled at 150.2",
+        "Submitting order SELL 1.3",
+    ],
+)
+def test_one_that_trades_is_no_dry_run_however_it_ends(line: str, code: int | None) -> None:
+    proof = judged(*LOADED, line, code=code)
+    assert (proof.ok, proof.no_dry_run, proof.traded) == (False, True, True)
+    assert proof.said == f"it trades: {line.rpartition(' - ')[2]}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dry run: order placed: BUY 1.3 SOLUSDT",
+        "[DRY-RUN] Opening LONG position",
+        "would have placed an order",
+        "no order was placed",
+        "0 orders placed",
+        "Loaded 20 executed trades",
+        "Order executor ready",
+        "Simulated order filled",
+    ],
+)
+def test_words_of_orders_that_were_not_made_are_none(line: str) -> None:
+    assert judged(*LOADED, line).ok
 
 
 @pytest.mark.parametrize(

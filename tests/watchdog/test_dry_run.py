@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from watchdog.bots import proc
-from watchdog.dry_run import KEPT_BYTES, KEPT_LINES, MARK, Ran, end_leftovers, execute, filled
+from watchdog.dry_run import KEPT_BYTES, KEPT_LINES, MARK, WITHHELD, Ran, end_leftovers, execute, filled
 from watchdog.interrupts import HaltAsked
 
 HERE = Path(__file__).parent
@@ -65,6 +65,18 @@ async def test_it_is_not_taken_for_the_bot(mark: str, monkeypatch: pytest.Monkey
     assert MARK in names
     assert "ITS_OWN" in names
     assert not {"MODEL_WATCHDOG_BOT", "NOTIFY_SOCKET"} & set(names)
+
+
+async def test_it_goes_without_the_keys_of_the_exchange(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BINANCE_API_SECRET", "one")
+    monkeypatch.setenv("TRADING_KEY", "two")
+    monkeypatch.setenv("OPENAI_API_KEY", "three")
+    names = ("BINANCE_API_SECRET", "TRADING_KEY", "OPENAI_API_KEY")
+    code = f"import os; print(*[os.environ[name] for name in {names!r}])"
+    command = [sys.executable, "-S", "-E", "-c", code]
+    found = await execute(command, HERE, mark, 20.0, asyncio.sleep, gently=True, keys=["two"])
+    assert found.lines == (f"{WITHHELD} {WITHHELD} three",)
+    assert found.withheld == ("BINANCE_API_SECRET", "TRADING_KEY")
 
 
 async def test_beside_a_bot_that_trades_it_stands_back(mark: str) -> None:

@@ -1,6 +1,7 @@
 """The dry run before a start, and the daily rehearsal: what fails, what is told, and what is never touched."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -110,6 +111,30 @@ async def test_one_that_does_not_end_in_time_fails(house: House) -> None:
     assert "did not end within 5 s" in outcome.why
 
 
+async def test_one_that_trades_is_told_as_such_and_says_nothing_of_the_version(house: House) -> None:
+    runs = with_runs(house)
+    runs.takes_s = 100.0
+    runs.during = lambda: add_trade(house.settings.trade_log.path, house)
+    run = await switched(house)
+    slept = house.machine.slept
+    assert isinstance(await procedure.start_bot(run), Done)
+    assert house.machine.slept - slept < 30  # it was ended at its first trade
+    assert len(house.bot.starts) == 1
+    (alert,) = [alert for alert in house.told.alerts if "the dry run of v2.0.0 trades" in alert.text]
+    assert (alert.severity, "look at the exchange now" in alert.text) == ("critical", True)
+    assert rehearsal.is_no_dry_run(kept(house), house.settings)
+
+
+async def test_one_that_is_known_to_trade_or_not_to_end_is_not_run_in_a_rollback(house: House) -> None:
+    runs = with_runs(house)
+    run = await switched(house)
+    house.world.keep(rehearsal.KEPT, {**begun(house), "told": True, "no_dry_run": house.settings.bot.dry_run})
+    assert isinstance(await procedure.start_bot(run), Done)
+    assert (runs.asked, len(house.bot.starts)) == ([], 1)
+    assert house.told.said("the dry run of v2.0.0 could not be executed; it is started without")
+    assert house.told.said("bot.dry_run traded, or did not end")
+
+
 async def test_a_command_that_cannot_be_executed_says_nothing_of_the_version(house: House) -> None:
     with_runs(house).ends["v2.0.0"] = Ran(None, 0.0, (), "`pyhton` cannot be run in /srv/bot: No such file")
     assert isinstance(await procedure.start_bot(await switched(house)), Done)
@@ -166,6 +191,17 @@ async def test_who_brings_the_bot_back_meanwhile_is_noticed(house: House) -> Non
 
 
 # -- daily
+
+
+def add_trade(trade_log: Path, house: House) -> None:
+    with trade_log.open("a", encoding="utf-8") as file:
+        file.write(
+            json.dumps({"type": "equity", "timestamp": house.world.now().isoformat(), "equity": 2000.0})
+            + "\n"
+        )
+        file.write(
+            json.dumps({"type": "entry", "timestamp": house.world.now().isoformat(), "size": 1.3}) + "\n"
+        )
 
 
 async def ready(build: Build, **changes: Any) -> tuple[House, FakeRuns]:
@@ -372,6 +408,73 @@ async def test_what_it_logs_in_its_copy_counts(build: Build) -> None:
     await chore(house)
     assert kept(house)["ok"] is False
     assert "Using dummy model" in kept(house)["said"]
+
+
+@pytest.mark.parametrize("how", ["trades", "says so", "does not end"])
+async def test_a_bot_that_ignores_the_option_is_found_out_told_and_not_run_again(
+    build: Build, how: str
+) -> None:
+    house, runs = await ready(build)
+    if how == "trades":
+        runs.takes_s = 100.0
+        runs.during = lambda: add_trade(
+            scratch.place(house.settings) / "bot" / "logs" / "trades.jsonl", house
+        )
+    elif how == "says so":
+        runs.ends["v2.0.0"] = Ran(0, 3.0, ("Order placed: BUY 1.3 SOLUSDT",))
+    else:
+        runs.ends["v2.0.0"] = Ran(None, 120.0, ("waiting for the next bar",))
+    slept = house.machine.slept
+    await chore(house)
+    assert house.machine.slept - slept < 30
+    (alert,) = house.told.alerts
+    assert alert.severity == ("warning" if how == "does not end" else "critical")
+    assert ("did not end by itself" if how == "does not end" else "look at the exchange now") in alert.text
+    assert "It is run no more" in alert.text
+    assert "bot.dry_run is no dry run" in await tick(house)
+    house.machine.go(48 * 3600)
+    await chore(house)
+    assert (len(runs.asked), len(house.told.alerts)) == (1, 1)
+
+
+async def test_after_a_restart_it_is_rehearsed_again_in_its_time(build: Build) -> None:
+    house, runs = await ready(build)
+    runs.ends["v2.0.0"] = Ran(None, 120.0, ())
+    await chore(house)
+    house.wake()
+    runs = with_runs(house)
+    await tick(house, 3)
+    house.chores.look()
+    await house.chores.finish()
+    assert not rehearsal.is_no_dry_run(kept(house), house.settings)
+    await chore(house)
+    assert runs.asked == []
+    house.machine.go(7 * 3600)
+    await tick(house, 3)
+    await chore(house)
+    assert len(runs.asked) == 1
+    assert kept(house)["ok"]
+
+
+async def test_another_target_does_not_bring_it_back(build: Build) -> None:
+    house, runs = await ready(build)
+    runs.ends["v2.0.0"] = Ran(None, 120.0, ())
+    await chore(house)
+    house.promote("v2.2.0")
+    for _ in range(500):
+        await tick(house)
+        if house.collector.target == "v2.1.0":
+            break
+        await asyncio.sleep(0.01)
+    await chore(house)
+    assert len(runs.asked) == 1
+
+
+async def test_the_keys_of_the_exchange_are_named_to_it(build: Build) -> None:
+    account = {"kind": "binance_usdm", "api_key": "k" * 64, "api_secret": "s" * 64, "symbols": ["SOLUSDT"]}
+    house, runs = await ready(build, exchange=account)
+    await chore(house)
+    assert runs.asked[0].keys == ("k" * 64, "s" * 64)
 
 
 # -- words

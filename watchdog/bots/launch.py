@@ -11,6 +11,9 @@ from watchdog.bots.base import BotError
 from watchdog.bots.matching import locate
 
 MARK = "MODEL_WATCHDOG_BOT"
+DRY_RUN = "MODEL_WATCHDOG_DRY_RUN"
+"""In the environment of a dry run: it is no bot, also where its command and its folder are the bot's."""
+
 # Of the watchdog's own unit: with these the bot could speak to systemd in its name, or read its secrets.
 _NOT_FOR_THE_BOT = frozenset(
     {

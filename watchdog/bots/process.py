@@ -10,7 +10,7 @@ from typing import Literal
 
 from watchdog.bots import proc
 from watchdog.bots.base import BotError, Running, Stopped, Wait
-from watchdog.bots.launch import MARK, Child, bot_environment, launch
+from watchdog.bots.launch import DRY_RUN, MARK, Child, bot_environment, launch
 from watchdog.bots.matching import same_command
 from watchdog.bots.output import BotOutput
 from watchdog.bots.starter import Starter, starter_of
@@ -30,7 +30,8 @@ class ProcessBot:
     """A bot run as `command` in `directory`.
 
     `identity` marks what this watchdog starts: it must be the same after every restart, and another one for
-    every bot of the machine. `remembered` is what `remember()` gave before the restart.
+    every bot of the machine. `remembered` is what `remember()` gave before the restart. `dry_runs` marks dry runs,
+    which may have the very command of the bot (`env DRY_RUN=1 python main.py`) and are none.
     """
 
     kind = "process"
@@ -44,6 +45,7 @@ class ProcessBot:
         output: Path,
         identity: str,
         remembered: Remembered | None = None,
+        dry_runs: str | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         kill_wait_s: float = KILL_WAIT_S,
@@ -53,6 +55,7 @@ class ProcessBot:
         self._output = BotOutput(output)
         self._identity = identity
         self._mark = os.fsencode(f"{MARK}={identity}")
+        self._dry_runs = os.fsencode(f"{DRY_RUN}={dry_runs}") if dry_runs else None
         self._boot_id = proc.boot_id()
         self._known = remembered[:2] if remembered and remembered[2] == self._boot_id else None
         self._child: Child | None = None
@@ -195,6 +198,7 @@ class ProcessBot:
             same_command(self._command, args, proc.executable(found.pid), self._directory)
             and proc.works_in(found.pid, self._directory)
             and os.geteuid() in (0, proc.effective_uid(found.pid))
+            and not (self._dry_runs and proc.has_variable(found.pid, self._dry_runs))
         )
 
     def _marked(self, table: proc.Table) -> set[int]:

@@ -4,6 +4,7 @@ import sys
 
 from tests.watchdog.bots.conftest import Zoo, alive, down, until
 from watchdog.bots import proc
+from watchdog.bots.launch import DRY_RUN
 from watchdog.bots.process import ProcessBot
 
 SIMPLE = "here('bot'); forever()"
@@ -25,6 +26,19 @@ async def test_the_same_command_in_another_folder_is_another_bot(zoo: Zoo) -> No
     zoo.run(sys.executable, str(path), cwd=other)
     await until((other / "bot.pid").exists)
     assert (await zoo.bot().find()) == []
+
+
+async def test_a_dry_run_with_the_very_command_of_the_bot_is_none(zoo: Zoo) -> None:
+    zoo.script("bot.py", SIMPLE)
+    pid = zoo.run("env", f"{DRY_RUN}={zoo.folder}", sys.executable, "bot.py")
+    await zoo.pid("bot")
+    command = (sys.executable, "bot.py")
+    mine = ProcessBot(command, zoo.folder, zoo.folder / "o", zoo.identity, dry_runs=str(zoo.folder))
+    assert await mine.find() == []
+    await mine.stop(1.0)
+    assert alive(pid)
+    others = ProcessBot(command, zoo.folder, zoo.folder / "o", zoo.identity, dry_runs="/another")
+    assert [found.pid for found in await others.find()] == [pid]
 
 
 async def test_a_bot_is_found_again_by_what_was_remembered(zoo: Zoo) -> None:
