@@ -79,13 +79,17 @@ bot:
   timezone: {found.timezone or "UTC"}      # of timestamps without an offset, in both logs and in the registry
   stop_timeout: 30s  # SIGTERM, and after this SIGKILL, to the whole process tree
   start_timeout: 2m  # until the log shows that the right version was loaded
-  # dry_run: [{command}, --dry-run]   # tries a version out, before a start and daily
+  # Tries a version out, before a start and daily. It must end by itself and must not trade: see it by hand first, for a
+  # bot that ignores an option that it does not know just runs, and trades.
+  # dry_run: [{command}, --dry-run]
   stays_up_for: 10s
   max_restarts: 3    # of a bot that ends by itself, in 10 minutes
 
 registry:
   path: {_quoted(found.registry or "models_saved")}{guessed["registry"]}
 {f"  links: {{{links}}}   # fixed names: they hold what the current version holds" if links else NO_LINKS}
+  # Left out, whoever can write registry.json decides what is a good model. The key: python -m registry keygen --out DIR
+  # signing_key: ed25519:...
 
 trade_log:
   path: {_quoted(found.trades or "logs/trades.jsonl")}{guessed["trades"]}
@@ -105,6 +109,16 @@ triggers:
 rollback: {{cooldown: 1h, max_per_day: 1, monitor_for: 30m, validate_for: 1h}}
 # monitor: {{predictions: logs/predictions.jsonl}}   # if the bot writes such a file; else its log is searched
 
+# Left out, nobody looks after open orders and positions while the bot is stopped.
+# exchange:
+#   kind: binance_usdm   # or binance_spot
+#   api_key: ${{BINANCE_API_KEY}}   # a key of its own: reads and trades, cannot withdraw
+#   api_secret: ${{BINANCE_API_SECRET}}
+#   symbols: [SOLUSDT]
+#   open_orders: cancel  # cancel | keep
+#   positions: keep      # keep | close
+
+# Left out, alerts go to the console alone.
 # telegram:
 #   token: ${{TELEGRAM_BOT_TOKEN}}
 #   chat_id: -1001234567890

@@ -1,6 +1,7 @@
 """`init`: what it finds in folders of several shapes; whatever it writes can be loaded and checked."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,24 @@ def written(folder: Path) -> Settings:
     result = init(folder)
     assert result.exit_code == 0, result.output
     return config.load(folder / "watchdog.yaml")
+
+
+def test_what_is_left_out_stands_there_to_be_uncommented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bot(tmp_path / "bot")
+    written(tmp_path / "bot")
+    file = tmp_path / "bot" / "watchdog.yaml"
+    text = file.read_text()
+    assert "  # signing_key: ed25519:..." in text
+    for name in ("BINANCE_API_KEY", "BINANCE_API_SECRET"):
+        monkeypatch.setenv(name, "k" * 64)
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "123456789:" + "t" * 35)
+    file.write_text(re.sub(r"(?m)^# ((exchange|telegram):|  \w+: )", r"\1", text))
+    settings = config.load(file)
+    assert settings.exchange is not None
+    assert settings.exchange.symbols == ["SOLUSDT"]
+    assert settings.telegram is not None
 
 
 def test_a_whole_bot_is_understood(tmp_path: Path) -> None:
