@@ -17,6 +17,10 @@ from watchdog.incident import Incident
 
 Severity = Literal["info", "warning", "critical"]
 
+PAUSE_OVER = "the pause is over: the watchdog acts again"
+HALT_OVER = "the halt is over: the bot is started once its files verify, and the rules begin anew"
+"""Answers to a resume; the command that gave the order knows by them what to wait for."""
+
 
 def span(delta: timedelta) -> str:
     """A duration as people write it: 45 s, 12 min, 3.5 h, 2 d."""

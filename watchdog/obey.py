@@ -15,7 +15,7 @@ from registry import RegistryError
 from watchdog.collect import Collector
 from watchdog.incident import Order
 from watchdog.incidents import Incidents
-from watchdog.messages import Severity, observes
+from watchdog.messages import HALT_OVER, PAUSE_OVER, Severity, observes
 from watchdog.orders import ControlFolder, OrderError, in_words
 from watchdog.world import World
 
@@ -172,9 +172,9 @@ class Orders:
                 self._collector.new_deployment_now()
             self._world.journal.answer(number, "obeyed")
         self._control.unpause(self._world.now())
-        done = "the pause is over: the watchdog acts again"
+        done = PAUSE_OVER
         if halted is not None:
-            done = "the halt is over: the bot is started once its files verify, and the rules begin anew"
+            done = HALT_OVER
         self._answer(number, order, done)
 
     def _answer(self, number: int, order: Order, answer: str, severity: Severity = "info") -> None:
@@ -208,7 +208,7 @@ class Orders:
         elif paused is None and known is not None:
             self._world.keep("paused", None)
             self._note(Order("unpause", "PAUSE was removed"), now)
-            self._world.teller.tell("paused", "the pause is over: the watchdog acts again", coalesce=False)
+            self._world.teller.tell("paused", PAUSE_OVER, coalesce=False)
 
     def _note(self, order: Order, now: datetime) -> None:
         """Writes down who paused and who ended it; nothing is left to be done about it."""

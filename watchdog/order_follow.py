@@ -9,7 +9,9 @@ from config import Settings
 from watchdog.assemble import journal_path, locks
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError, StepRow
+from watchdog.messages import HALT_OVER, PAUSE_OVER
 from watchdog.orders import ControlFolder
+from watchdog.resume_follow import Comeback
 from watchdog.screen import say
 
 What = Literal["rollback", "halt", "pause", "resume"]
@@ -23,8 +25,9 @@ class DaemonGoneError(Exception):
     """The watchdog that was given the order has ended, and none has come in its place."""
 
 
-def follow(settings: Settings, what: What, out: Console) -> int:
-    """Shows how the daemon carries the order out. Ctrl+C ends the showing, not the doing."""
+def follow(settings: Settings, what: What, out: Console, comeback: Comeback | None = None) -> int:
+    """Shows how the daemon carries the order out. Ctrl+C ends the showing, not the doing. `comeback`: made before a
+    resume was given, if the bot is brought back by it."""
     control, began = ControlFolder(settings.control_dir), time.monotonic()
     flag = control.path / what.upper()
     try:
@@ -39,7 +42,7 @@ def follow(settings: Settings, what: What, out: Console) -> int:
             time.sleep(FOLLOW_EVERY_S)
         journal = Journal(journal_path(settings), read_only=True)
         try:
-            return _follow_answer(journal, what, _Rests(settings), out)
+            return _follow_answer(journal, what, _Rests(settings), out, comeback)
         finally:
             journal.close()
     except (JournalError, DaemonGoneError) as error:
@@ -67,12 +70,17 @@ class _Rests:
         time.sleep(FOLLOW_EVERY_S)
 
 
-def _follow_answer(journal: Journal, what: What, rests: _Rests, out: Console) -> int:
+def _follow_answer(
+    journal: Journal, what: What, rests: _Rests, out: Console, comeback: Comeback | None
+) -> int:
     while (
         given := next((o for o in journal.orders(5) if o.what == what), None)
     ) is None or given.answer is None:
         rests.rest()
     if not given.answer.startswith("incident "):
+        if comeback is not None and given.answer in (HALT_OVER, PAUSE_OVER):
+            say(out, given.answer)
+            return comeback.wait(journal, given.at, rests.rest, out, paused=given.answer == PAUSE_OVER)
         refused = given.answer.startswith("refused")
         return say(out, given.answer, "red" if refused else "green", int(refused))
     number = int(given.answer.split()[1])

@@ -12,6 +12,7 @@ from watchdog.open_registry import open_registry
 from watchdog.order_follow import What, follow
 from watchdog.orders import MOST_NAME, MOST_REASON, ControlFolder, OrderError
 from watchdog.plain import one_line
+from watchdog.resume_follow import Comeback
 from watchdog.screen import say
 from watchdog.service import START_ERRORS
 
@@ -73,6 +74,8 @@ def order(settings: Settings, what: What, who: str, reason: str, to: str | None,
     try:
         if daemon is None and what in {"rollback", "halt"}:
             return carry_out(settings, what, f"{who} (by command)", reason, to, out)
+        awaited = what == "resume" and daemon is not None and settings.mode == "act"
+        comeback = Comeback(settings) if awaited else None
         control.put(what, by=who, reason=reason, to=to, command=True)
     except OrderError as error:
         return say(out, str(error), "red", 1)
@@ -93,4 +96,4 @@ def order(settings: Settings, what: What, who: str, reason: str, to: str | None,
             "yellow",
         )
     say(out, f"order {what} given to the watchdog (pid {daemon})", "dim")
-    return follow(settings, what, out)
+    return follow(settings, what, out, comeback)

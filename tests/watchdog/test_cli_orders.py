@@ -5,8 +5,10 @@ Where a running daemon is followed, a thread plays it: it holds the lock, takes 
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ import pytest
 from tests.watchdog.yard import Said, Yard
 from watchdog.incident import Incident, Order
 from watchdog.journal import Journal
+from watchdog.messages import HALT_OVER, PAUSE_OVER
 
 
 @pytest.fixture
@@ -398,6 +401,118 @@ def test_an_answer_to_an_order_of_before_is_not_taken_for_this_ones(yard: Yard) 
     with played(yard, "resume", "resume", act=act):
         assert yard.cli("resume").out.splitlines()[-1] == "obeyed the first"
         assert yard.cli("resume").out.splitlines()[-1] == "obeyed the second"
+
+
+# -- a resume is followed until the bot is proved to run
+
+
+@pytest.fixture
+def resumed(yard: Yard) -> Iterator[Callable[..., Said]]:
+    """`resume`, where the watchdog answers and then does `then(journal)`."""
+    bots: list[subprocess.Popen[bytes]] = []
+
+    def resume(
+        answer: str = HALT_OVER, starts: bool = False, then: Callable[[Journal], None] = lambda _: None
+    ) -> Said:
+        def act(journal: Journal, order: Order, number: int) -> None:
+            journal.answer(number, answer)
+            if starts:
+                bots.append(
+                    subprocess.Popen([sys.executable, "main.py"], cwd=yard.top, start_new_session=True)
+                )
+            then(journal)
+
+        with played(yard, "resume", act=act):
+            return yard.cli("resume")
+
+    yield resume
+    for bot in bots:
+        bot.kill()
+        bot.wait()
+
+
+def test_a_resume_is_good_news_once_the_bot_is_proved_to_run(
+    yard: Yard, resumed: Callable[..., Said]
+) -> None:
+    said = resumed(starts=True)
+    assert said.code == 0, said.out
+    assert said.out.splitlines()[1] == HALT_OVER
+    assert re.fullmatch(
+        r"the bot runs on v2.1.0, pid \d+: its log says: Loading ensemble model from .*v2.1.0.bin",
+        said.out.splitlines()[-1],
+    )
+
+
+def test_a_resume_after_which_the_bot_is_not_started_is_bad_news_with_the_reason(
+    yard: Yard, resumed: Callable[..., Said]
+) -> None:
+    yard.configure(bot={"start_timeout": "0.5s"})
+
+    def then(journal: Journal) -> None:
+        text = "the bot is down and is not started on v2.1.0: its file is mismatch"
+        now = datetime.now(UTC).isoformat()
+        journal.put("conditions", {"bot-down": {"since": now, "told": now, "text": text}})
+
+    said = resumed(then=then)
+    assert said.code == 1
+    assert said.out.splitlines()[-1].startswith(
+        "the bot was not proved to run v2.1.0 within 0.8 s: the bot is down"
+    )
+    assert "its file is mismatch; the watchdog goes on" in said.out.splitlines()[-1]
+
+
+def test_a_resume_of_a_bot_that_loads_nothing_is_bad_news(yard: Yard, resumed: Callable[..., Said]) -> None:
+    yard.configure(bot={"start_timeout": "1.5s"})
+    (yard.top / "main.py").write_text("import time\ntime.sleep(60)\n")
+    said = resumed(starts=True)
+    assert said.code == 1
+    assert "not proved to run v2.1.0" in said.out.splitlines()[-1]
+    assert "the bot's log says nothing of a model yet" in said.out.splitlines()[-1]
+
+
+def test_a_resume_of_a_bot_that_cannot_load_its_model_says_so_at_once(
+    yard: Yard, resumed: Callable[..., Said]
+) -> None:
+    bot = (yard.top / "main.py").read_text()
+    dummy = 'logging.error("Error loading model: bad. Using dummy model.")'
+    (yard.top / "main.py").write_text(
+        bot.replace('logging.info("Ensemble model loaded successfully")', dummy)
+    )
+    said = resumed(starts=True)
+    assert said.code == 1
+    assert "the bot was started, and the bot's log says: ERROR Error loading model: bad" in said.out
+
+
+@pytest.mark.parametrize("what", ["another halt", "an incident"])
+def test_a_resume_that_something_else_overtakes_is_bad_news(
+    yard: Yard, resumed: Callable[..., Said], what: str
+) -> None:
+    def then(journal: Journal) -> None:
+        if what == "an incident":
+            opened(journal)
+        else:
+            journal.put(
+                "halted", {"since": datetime.now(UTC).isoformat(), "why": "no", "by": "eve", "incident": 2}
+            )
+
+    said = resumed(then=then)
+    assert said.code == 1
+    expected = {"another halt": "it is halted again, by eve: no", "an incident": "incident 1 began (why)"}
+    assert f"the bot was not brought back: {expected[what]}" in said.out.splitlines()[-1]
+
+
+def test_the_end_of_a_pause_waits_for_no_bot_that_runs(yard: Yard, resumed: Callable[..., Said]) -> None:
+    with yard.bot() as bot:
+        said = resumed(PAUSE_OVER)
+    assert (said.code, said.out.splitlines()[-1]) == (0, f"the bot runs, pid {bot.pid}")
+
+
+def test_a_watchdog_that_only_observes_starts_no_bot_to_be_waited_for(
+    yard: Yard, resumed: Callable[..., Said]
+) -> None:
+    yard.configure(mode="observe")
+    said = resumed(PAUSE_OVER)
+    assert (said.code, said.out.splitlines()[-1]) == (0, PAUSE_OVER)
 
 
 def test_a_pause_of_a_running_watchdog_is_said_at_once(yard: Yard) -> None:
