@@ -15,7 +15,8 @@ from watchdog.messages import span
 
 ASKED = (
     "Id", "LoadState", "FragmentPath", "UnitFileState", "NeedDaemonReload", "Type", "RemainAfterExit", "Restart",
-    "KillMode", "TimeoutStopUSec", "User", "TriggeredBy", "UpheldBy",
+    "KillMode", "TimeoutStopUSec", "User", "TriggeredBy", "UpheldBy", "RefuseManualStart", "RefuseManualStop",
+    "Transient", "TimeoutStartUSec", "WatchdogUSec", "ExecStartPre",
 )  # fmt: skip
 
 # Each is refused for its job mode, or does nothing, but only after systemd has asked polkit: so the right is tried
@@ -45,7 +46,9 @@ async def _all(settings: Settings) -> list[Finding]:
     found = [
         _runs(shown, running, command),
         *_unit_file(shown, command),
+        *_kind(shown, command),
         *_ending(shown, settings),
+        *_beginning(shown, settings),
         *_triggers(shown, command),
     ]
     if settings.mode == "act":
@@ -77,12 +80,60 @@ def _unit_file(shown: Mapping[str, str], command: str) -> Iterator[Finding]:
     if shown["Restart"] == "no":
         found = f"{unit} has no Restart=: after a crash it stays down, and the watchdog pages and does not start it"
         yield Finding("bot unit", "note", found, "Restart=on-failure in the unit")
-    if shown["RemainAfterExit"] == "yes" or shown["Type"] == "oneshot":
-        found = f"{unit} may count as active without a process (Type={shown['Type']}, RemainAfterExit=)"
-        yield Finding("bot unit", "bad", found, "Type=exec and RemainAfterExit=no in the unit")
     if shown["UnitFileState"] == "disabled":
         found = f"{unit} is not enabled: it is down after a reboot of the machine"
         yield Finding("bot unit", "note", found, f"{command} enable {unit}, if that is not meant so")
+
+
+def _kind(shown: Mapping[str, str], command: str) -> Iterator[Finding]:
+    """Units that the watchdog cannot rely on to be stopped, started, or told apart from one that is down."""
+    unit, reload = shown["Id"], f"in the unit, then {command} daemon-reload"
+    if shown["Transient"] == "yes":
+        found = (
+            f"{unit} was made by systemd-run: it is gone once it is stopped, and nobody can start it again"
+        )
+        yield Finding("bot unit", "bad", found, "give it a unit file, such as systemd/example-bot.service")
+    if shown["Type"] == "oneshot":
+        found = (
+            f"{unit} is Type=oneshot, which is for commands that end: systemd calls a bot of this kind a start that "
+            "never comes to its end, and what waits for it (the machine's boot, say) waits for ever"
+        )
+        yield Finding("bot unit", "bad", found, f"Type=exec {reload}")
+    if shown["RemainAfterExit"] == "yes":
+        found = f"{unit} counts as active after the bot has ended (RemainAfterExit=): systemd does not start it again"
+        yield Finding("bot unit", "bad", found, f"RemainAfterExit=no {reload}")
+    if shown["RefuseManualStop"] == "yes":
+        found = (
+            f"{unit} refuses to be stopped (RefuseManualStop=): in a rollback or a halt its processes are killed "
+            f"instead, and Restart={shown['Restart']} may start them again"
+        )
+        yield Finding("bot unit", "bad", found, f"RefuseManualStop=no {reload}")
+    if shown["RefuseManualStart"] == "yes":
+        found = f"{unit} refuses to be started (RefuseManualStart=): after a rollback it stays down"
+        yield Finding("bot unit", "bad", found, f"RefuseManualStart=no {reload}")
+
+
+def _beginning(shown: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
+    """Time-outs of systemd's own that end the bot while bot.start_timeout still lets it load its model."""
+    unit, ours = shown["Id"], settings.bot.start_timeout
+    ready = shown["Type"] in {"notify", "notify-reload", "forking", "dbus"}
+    begins, silent = parse_span(shown["TimeoutStartUSec"]), shown["WatchdogUSec"]
+    if begins is not None and begins < ours and (ready or shown.get("ExecStartPre")):
+        what = f"Type={shown['Type']}" if ready else "ExecStartPre="
+        found = (
+            f"{unit} is killed when it is not up after {span(begins)} (TimeoutStartSec=, with {what}), before the "
+            f"{span(ours)} of bot.start_timeout are over"
+        )
+        mend = f"TimeoutStartSec={ours.total_seconds():g} in the unit, or a shorter start_timeout"
+        yield Finding("bot start", "note", found, mend)
+    dies = None if silent == "0" else parse_span(silent)
+    if dies is not None and dies < ours and not ready:
+        found = (
+            f"{unit} is killed when it gives no sign of life for {span(dies)} (WatchdogSec=), with Type="
+            f"{shown['Type']} also while it loads its model, for which bot.start_timeout grants {span(ours)}"
+        )
+        mend = "Type=notify in the unit and READY=1 by the bot once it has loaded, or a longer WatchdogSec="
+        yield Finding("bot start", "note", found, mend)
 
 
 def _ending(shown: Mapping[str, str], settings: Settings) -> Iterator[Finding]:

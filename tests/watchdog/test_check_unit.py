@@ -13,7 +13,8 @@ from watchdog.finding import Finding
 UNIT = {
     "FragmentPath": "/etc/systemd/system/bot.service", "UnitFileState": "enabled", "NeedDaemonReload": "no",
     "Type": "exec", "RemainAfterExit": "no", "Restart": "on-failure", "KillMode": "mixed", "TimeoutStopUSec": "30s",
-    "User": "trading", "TriggeredBy": "", "UpheldBy": "",
+    "User": "trading", "TriggeredBy": "", "UpheldBy": "", "RefuseManualStart": "no", "RefuseManualStop": "no",
+    "Transient": "no", "TimeoutStartUSec": "1min 30s", "WatchdogUSec": "0",
 }  # fmt: skip
 RUNS = UP | UNIT | {"MainPID": str(os.getpid())}
 REFUSED = "Failed to stop bot.service: Isolate is only valid for start."
@@ -35,7 +36,13 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSystemctl:
 
 def check(folder: Path, unit: str = "bot.service", **changes: object) -> list[Finding]:
     yard = Yard(folder / "bot")
-    bot = {"control": "systemd", "process": None, "systemd": {"unit": unit}, "stop_timeout": "30s"}
+    bot = {
+        "control": "systemd",
+        "process": None,
+        "systemd": {"unit": unit},
+        "stop_timeout": "30s",
+        "start_timeout": "2m",
+    }
     yard.configure(bot=bot, **changes)
     yard.path.write_text(yard.path.read_text().replace("  process: null\n", ""))
     return list(bot_unit(yard.settings))
@@ -93,8 +100,26 @@ def test_who_only_observes_needs_no_right(fake: FakeSystemctl, tmp_path: Path) -
             "bad",
             "killed 5 s after SIGTERM (TimeoutStopSec=), before the 30 s of bot.stop_timeout",
         ),
-        ({"RemainAfterExit": "yes"}, "bad", "may count as active without a process"),
-        ({"Type": "oneshot"}, "bad", "Type=exec and RemainAfterExit=no"),
+        ({"RemainAfterExit": "yes"}, "bad", "counts as active after the bot has ended (RemainAfterExit=)"),
+        ({"Type": "oneshot"}, "bad", "waits for ever -> Type=exec in the unit, then systemctl daemon-reload"),
+        ({"Transient": "yes"}, "bad", "made by systemd-run: it is gone once it is stopped"),
+        (
+            {"RefuseManualStop": "yes"},
+            "bad",
+            "Restart=on-failure may start them again -> RefuseManualStop=no in the unit, then systemctl daemon-reload",
+        ),
+        ({"RefuseManualStart": "yes"}, "bad", "after a rollback it stays down -> RefuseManualStart=no"),
+        (
+            {"Type": "notify"},
+            "note",
+            "killed when it is not up after 1.5 min (TimeoutStartSec=, with Type=notify), before the 2 min of",
+        ),
+        ({"ExecStartPre": "{ path=/bin/true ; }"}, "note", "with ExecStartPre=), before the 2 min"),
+        (
+            {"WatchdogUSec": "30s"},
+            "note",
+            "no sign of life for 30 s (WatchdogSec=), with Type=exec also while it loads its model",
+        ),
         ({"KillMode": "process"}, "note", "KillMode=process leaves workers behind"),
         ({"Restart": "no"}, "note", "has no Restart=: after a crash it stays down"),
         ({"NeedDaemonReload": "yes"}, "note", "was changed on the disk"),
@@ -108,6 +133,27 @@ def test_what_is_amiss_with_the_unit_is_told(
 ) -> None:
     fake.shows(RUNS | shown)
     assert part in found(check(tmp_path), grade)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"TimeoutStartUSec": "10s"},  # of a unit that is up once it is executed
+        {"Type": "notify", "TimeoutStartUSec": "2min"},
+        {
+            "Type": "notify",
+            "TimeoutStartUSec": "infinity",
+            "WatchdogUSec": "30s",
+        },  # which counts from READY=1 on
+        {"WatchdogUSec": "infinity"},
+        {"WatchdogUSec": "2min"},
+    ],
+)
+def test_time_outs_that_end_no_bot_that_loads_are_good(
+    fake: FakeSystemctl, tmp_path: Path, shown: dict[str, str]
+) -> None:
+    fake.shows(RUNS | shown)
+    assert {f.grade for f in check(tmp_path)} == {"good"}
 
 
 def test_what_may_start_it_whenever_it_is_down_is_told(fake: FakeSystemctl, tmp_path: Path) -> None:

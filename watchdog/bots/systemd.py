@@ -10,7 +10,6 @@ from typing import Literal
 from watchdog.bots import proc
 from watchdog.bots.base import BotError, EndedAtOnceError, Running, Stopped, Wait
 from watchdog.bots.bringer import told_starter, who_started
-from watchdog.bots.cgroup import roots_of
 from watchdog.bots.journal_tail import JournalTail
 from watchdog.bots.restarts import Restarts
 from watchdog.bots.starter import Starter
@@ -58,11 +57,13 @@ class SystemdBot:
         self._ended: tuple[tuple[int, int], int] | None = None
         self._restarts = Restarts()
         self._starter: tuple[str, str] | None = None
+        self._transient = False
         self._output = JournalTail(systemctl.scope, monotonic)
         self.trouble: str | None = None
 
     async def find(self) -> list[Running]:
-        """The main process; without one, what is left in the unit's control group. [] while it is on its way up."""
+        """The main process; without one, the oldest of what is left in the unit's control group: a unit is one bot,
+        however many processes it has. [] while it is on its way up."""
         state = await self._look()
         self.trouble = state.trouble(self._restarts.lately(self._monotonic(), state.restarts))
         await self._output.follow(state)
@@ -110,12 +111,13 @@ class SystemdBot:
         """
         began, taken = self._monotonic(), self._take_down()
         down_s, bringer = 0.0, None
+        state = await self._look()
         for _ in range(ATTEMPTS):
-            if not (state := await self._look()).down:
+            if not state.down:
                 await taken.run(timeout_s)
                 down_s = self._monotonic() - began
             await self._sleep(SETTLE_S)
-            state = await self._look()
+            state = await self._look_again()
             if state.down:
                 return await self._stopped(state, taken, down_s, bringer)
             bringer = await who_started(self._systemctl, state)
@@ -153,7 +155,8 @@ class SystemdBot:
                 if begun := await self._running(state):
                     self._ours = self._known = (begun[0].pid, begun[0].started_ticks)
                     return replace(begun[0], adopted=False)
-            if asked and (state.resting or (state.active in DOWN and not state.starting)):
+            ended = state.exited or (state.active in DOWN and not state.starting)
+            if asked and (state.resting or ended):
                 raise await self._why_not(state, job.result())
             if self._monotonic() >= until:
                 raise BotError(
@@ -195,7 +198,7 @@ class SystemdBot:
 
     def _take_down(self) -> TakeDown:
         return TakeDown(
-            self._systemctl, self._unit, self._look, self._sleep, self._monotonic, self._kill_wait_s
+            self._systemctl, self._unit, self._look_again, self._sleep, self._monotonic, self._kill_wait_s
         )
 
     async def _forget_failure(self) -> None:
@@ -208,6 +211,18 @@ class SystemdBot:
 
     async def _look(self) -> UnitState:
         """BotError for a unit that does not exist and of which nothing runs: that is no bot that is down."""
+        state = await self._look_again()
+        if state.load == "not-found" and state.active in DOWN and not state.processes:
+            went = " It was made by systemd-run, and went with its end." if self._transient else ""
+            raise BotError(
+                f"there is no unit {state.name} in {self._whose()}: whether the bot runs under another name cannot be "
+                f"known.{went} Set bot.systemd.unit and bot.systemd.scope (`{self._systemctl.command} list-units` "
+                "shows what runs), or put the unit file back."
+            )
+        return state
+
+    async def _look_again(self) -> UnitState:
+        """In the midst of a stop: systemd forgets a unit without a file (of systemd-run, say) as soon as it is down."""
         until = self._monotonic() + NOTICED_S
         while (state := parse((await self._systemctl.show(PROPERTIES, self._unit))[0])).gone_pid:
             if self._monotonic() >= until:
@@ -220,12 +235,7 @@ class SystemdBot:
             raise BotError(
                 f"{state.name} is no service: set bot.systemd.unit to the unit whose process the bot is."
             )
-        if state.load == "not-found" and state.active in DOWN and not state.processes:
-            raise BotError(
-                f"there is no unit {state.name} in {self._whose()}: whether the bot runs under another name cannot be "
-                f"known. Set bot.systemd.unit and bot.systemd.scope (`{self._systemctl.command} list-units` shows what "
-                "runs), or put the unit file back."
-            )
+        self._transient = state.transient or (self._transient and not state.loaded)
         if self._known and state.exec_pid == self._known[0] and state.exec_code is not None:
             self._ended = (self._known, state.exec_code)
         if state.main:
@@ -233,23 +243,11 @@ class SystemdBot:
         return state
 
     async def _running(self, state: UnitState) -> list[Running]:
-        if state.main:
-            found = [state.main]
-        elif state.starting:
+        if (main := state.bot(self._known)) is None:
             return []
-        else:
-            found = [p for p in roots_of(list(state.processes)) if not p.comm.startswith("(")]
-        by = await self._started_by(state) if found else None
-        return [
-            Running(
-                p.pid,
-                p.started_ticks,
-                (p.pid, p.started_ticks) != self._ours,
-                proc.describe(p.pid),
-                started_by=by,
-            )
-            for p in found
-        ]
+        key = (main.pid, main.started_ticks)
+        by = await self._started_by(state)
+        return [Running(*key, key != self._ours, proc.describe(main.pid), started_by=by)]
 
     async def _started_by(self, state: UnitState) -> str:
         """Asked once for each start."""

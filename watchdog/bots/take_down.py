@@ -47,7 +47,11 @@ class TakeDown:
             if state.active in DOWN and not state.job:  # left by KillMode=process or none
                 if left_s is None:
                     left_s = now_s
-                    await self._systemctl.order("kill", "--signal=SIGTERM", self._unit)
+                    await self._signal("SIGTERM")
+            elif state.refuses_stop:
+                if (state.main or state.processes) and state.invocation != asked_of:
+                    asked_of = state.invocation
+                    await self._go_past(state)
             elif asked_of is None:
                 asked_of = state.invocation
                 await self._systemctl.order("stop", "--no-block", self._unit)
@@ -62,6 +66,14 @@ class TakeDown:
             await self._sleep(POLL_S)
         self._see(state)
 
+    async def _go_past(self, state: UnitState) -> None:
+        """What Restart= starts again meanwhile is ended as well, until the start limit or our patience is reached."""
+        log.warning(
+            "%s refuses to be stopped (RefuseManualStop=yes): SIGTERM is sent to its processes instead",
+            state.name,
+        )
+        await self._signal("SIGTERM")
+
     def _see(self, state: UnitState) -> None:
         seen = ([state.main] if state.main else []) + list(state.processes)
         self.pids = list(dict.fromkeys([*self.pids, *(p.pid for p in seen)]))
@@ -70,14 +82,24 @@ class TakeDown:
 
     async def _kill(self) -> None:
         self.killed = True
+        await self._signal("SIGKILL")
+
+    async def _signal(self, name: str) -> None:
         try:
-            await self._systemctl.order("kill", "--signal=SIGKILL", self._unit)
+            await self._systemctl.order("kill", f"--signal={name}", self._unit)
         except DeniedError:
             raise
         except BotError as error:  # it ended in this very moment
             log.info("%s", error)
 
     def _why_alive(self, state: UnitState) -> str:
+        if state.refuses_stop:
+            return (
+                f"{state.name} refuses to be stopped (RefuseManualStop=yes in the unit). Its processes were ended, and "
+                f"systemd still calls it {state.active} ({state.sub}), after {state.restarts} restarts by its own "
+                f"Restart={state.restart}. Take RefuseManualStop=yes out of the unit, `{self._systemctl.command} "
+                "daemon-reload`, then order the stop again."
+            )
         left = ", ".join(f"pid {p.pid} ({p.comm}, state {p.state})" for p in state.processes)
         return (
             f"{state.name} is still {state.active} ({state.sub}) {self._kill_wait_s:g} s after SIGKILL to all of it: "

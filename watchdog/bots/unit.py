@@ -11,7 +11,7 @@ from watchdog.bots.base import BotError
 PROPERTIES = (
     "Id", "LoadState", "LoadError", "ActiveState", "SubState", "Result", "Job", "MainPID", "ControlPID", "ControlGroup",
     "InvocationID", "NRestarts", "Restart", "ExecMainPID", "ExecMainCode", "ExecMainStatus", "InactiveExitTimestamp",
-    "ConditionResult", "ConditionTimestamp",
+    "ConditionResult", "ConditionTimestamp", "RefuseManualStop", "Transient",
 )  # fmt: skip
 
 DOWN = frozenset({"inactive", "failed"})
@@ -68,6 +68,10 @@ class UnitState:
     began: datetime | None
     """When it was started last, to the second."""
     condition_failed: datetime | None
+    refuses_stop: bool
+    """`systemctl stop` is refused (RefuseManualStop=)."""
+    transient: bool
+    """Made by systemd-run and the like: gone once it is down."""
     processes: tuple[proc.Stat, ...]
 
     @property
@@ -84,6 +88,11 @@ class UnitState:
     def resting(self) -> bool:
         """Dead, and to be started again by its own restart policy after RestartSec=."""
         return self.active == "activating" and self.sub.startswith("auto-restart")
+
+    @property
+    def exited(self) -> bool:
+        """Counts as active, and nothing of it runs (RemainAfterExit=)."""
+        return self.active == "active" and self.main is None and not self.processes
 
     @property
     def starting(self) -> bool:
@@ -106,6 +115,17 @@ class UnitState:
             return None
         why = _NOT_EXECUTED.get(code, "see systemd.exec(5), Process Exit Codes")
         return f"systemd could not execute it, exit code {code}: {why}"
+
+    def bot(self, known: tuple[int, int] | None) -> proc.Stat | None:
+        """The process that the bot is: a unit is one bot, however many processes it has.
+
+        The main one; where systemd knows none, because that has ended or was never told, the one that is `known` (pid,
+        started_ticks) from before, else the oldest root. None while it is on its way up, and when nothing runs.
+        """
+        if self.main is not None or self.starting:
+            return self.main
+        roots = [p for p in cgroup.roots_of(list(self.processes)) if not p.comm.startswith("(")]
+        return next((p for p in roots if (p.pid, p.started_ticks) == known), roots[0] if roots else None)
 
     def how_it_ended(self) -> str:
         """ "exit code 3", "signal 9", "a time-out of the unit ran out"; for people."""
@@ -132,7 +152,7 @@ class UnitState:
             return f"systemd restarts it again and again ({times} until now, last {self.how_it_ended()})"
         if self.active == "failed":
             return f"systemd calls it failed: {self.how_it_ended()}"
-        if self.active == "active" and not self.processes and self.main is None:
+        if self.exited:
             return "systemd calls it active, but no process of it is there (RemainAfterExit=)"
         return None if self.loaded else f"its unit file is {self.load}{self._why()}"
 
@@ -182,6 +202,8 @@ def _parse(shown: Mapping[str, str]) -> UnitState:
         exec_code=None if cld == 0 else status if cld == 1 else -status,
         began=parse_time(shown.get("InactiveExitTimestamp", "")),
         condition_failed=tested if shown.get("ConditionResult") == "no" else None,
+        refuses_stop=shown.get("RefuseManualStop") == "yes",
+        transient=shown.get("Transient") == "yes",
         processes=tuple(cgroup.members(shown.get("ControlGroup", ""))),
     )
 

@@ -12,6 +12,7 @@ echo "$*" >>calls
 env >>environment
 for word; do case $word in -*) ;; *) verb=$word; break ;; esac; done
 [ -f "$verb.hangs" ] && exec sleep 1000
+[ -f "$verb.does" ] && . "./$verb.does"
 cat "$verb.out" 2>/dev/null
 cat "$verb.err" >&2 2>/dev/null
 exit "$(cat "$verb.code" 2>/dev/null || echo 0)"
@@ -56,6 +57,14 @@ class FakeSystemctl:
     def shows(self, *units: Mapping[str, str]) -> None:
         """What `show` answers from now on."""
         self.says("show", "\n".join("".join(f"{k}={v}\n" for k, v in unit.items()) for unit in units))
+
+    def does(self, verb: str, *script: str, shows: Mapping[str, str] | None = None) -> None:
+        """What it does from now on before it answers, in the shell; and what `show` answers after that."""
+        lines = list(script)
+        if shows is not None:
+            (self.folder / f"{verb}.then").write_text("".join(f"{k}={v}\n" for k, v in shows.items()))
+            lines.append(f"cp {verb}.then show.out")
+        (self.folder / f"{verb}.does").write_text("".join(f"{line}\n" for line in lines))
 
     def hangs(self, verb: str) -> None:
         """It never answers to this."""

@@ -1,7 +1,6 @@
 """What only units do. Not collected by itself: test_contract_in_systemd.py runs it in a machine with a real systemd."""
 
 import asyncio
-import contextlib
 import os
 import re
 import signal
@@ -58,6 +57,12 @@ class Unit(SystemdStage):
 
     def systemctl(self, *arguments: str, check: bool = True) -> None:
         self._systemctl(*arguments, check=check)
+
+    def run(self, name: str) -> None:
+        """The bot under systemd-run."""
+        given = [f"--working-directory={self.folder}", f"--setenv={self._mark.decode()}", "--collect"]
+        command = ["systemd-run", f"--unit={name}", *given, *self.program.split()]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
     def bot(self, start_timeout_s: float = 20.0, kill_wait_s: float = 5.0) -> SystemdBot:
         return SystemdBot(self.name, Systemctl(), start_timeout_s, kill_wait_s=kill_wait_s)
@@ -179,11 +184,60 @@ async def test_a_unit_whose_file_is_gone_while_it_runs_is_found_and_stopped(unit
     try:
         (found,) = await bot.find()
         assert found.pid == pid
-        with contextlib.suppress(BotError):  # systemd forgets such a unit as soon as it is down
-            await bot.stop(10)
+        assert (await bot.stop(10)).pids == (pid,)  # though systemd forgets such a unit as soon as it is down
         assert unit.processes() == []
     finally:
         path.write_text(text)
+
+
+async def test_a_unit_that_refuses_a_stop_is_stopped_past_it(unit: Unit) -> None:
+    unit.write("Restart=on-failure\nRestartSec=100ms", "RefuseManualStop=yes", body=LEAVES)
+    bot = unit.bot()
+    pid = await up(unit, bot)
+    await said(unit, "worker")
+    worker = next(p for p in unit.processes() if p != pid)
+    stopped = await bot.stop(10)
+    assert (set(stopped.pids), unit.processes(), await bot.find()) == ({pid, worker}, [], [])
+
+
+async def test_one_that_refuses_and_is_restarted_for_ever_says_what_to_mend(unit: Unit) -> None:
+    unit.write("Restart=always\nRestartSec=200ms", "RefuseManualStop=yes\nStartLimitIntervalSec=0")
+    bot = unit.bot(kill_wait_s=0.5)
+    await up(unit, bot)
+    with pytest.raises(
+        BotError, match=r"Its processes were ended.*Restart=always\. Take RefuseManualStop=yes out"
+    ):
+        await bot.stop(1)
+    unit.write()  # which the test can stop again
+
+
+async def test_a_unit_of_systemd_run_is_stopped_and_is_gone_then(unit: Unit) -> None:
+    unit.write()
+    name = unit.name.replace("bot-", "run-")
+    unit.run(name)
+    bot = SystemdBot(name, Systemctl(), 20.0)
+    await said(unit, "bot")
+    (found,) = await bot.find()
+    stopped = await bot.stop(10)
+    assert (stopped.pids, stopped.how, unit.processes()) == ((found.pid,), "SIGTERM", [])
+    for ask in (bot.find, bot.start):
+        with pytest.raises(BotError, match=rf"there is no unit {name} .*made by systemd-run"):
+            await ask()
+
+
+async def test_two_processes_that_a_dead_bot_left_are_one_bot(unit: Unit) -> None:
+    unit.write("KillMode=process", body="os.fork()\n" + LEAVES)
+    bot = unit.bot()
+    await up(unit, bot)
+    await until(lambda: len(unit.processes()) == 4)
+    (main,) = await bot.find()
+    os.kill(main.pid, signal.SIGKILL)
+    await until(lambda: len(unit.processes()) == 3)
+    trouble = await told(bot, "left others behind")
+    (left,) = await bot.find()
+    assert (left.pid in unit.processes(), trouble.count(",") >= 2) == (True, True)
+    await bot.stop(5)
+    assert unit.processes() == []
 
 
 # -- who brings it back
@@ -398,8 +452,18 @@ async def test_a_unit_that_counts_as_active_without_a_process_is_told_and_starte
     assert await bot.find() == []
     assert bot.trouble is not None
     assert "systemd calls it active, but no process of it is there" in bot.trouble
+    with pytest.raises(EndedAtOnceError, match="ended at once: exit code 0"):
+        await bot.start()
     unit.write("RemainAfterExit=yes")
     assert await up(unit, bot) in unit.processes()
+
+
+async def test_a_bot_that_is_a_oneshot_is_found_and_stopped_all_the_same(unit: Unit) -> None:
+    unit.write("Type=oneshot")
+    bot = unit.bot()
+    pid = await up(unit, bot)
+    assert ([found.pid for found in await bot.find()], bot.trouble) == ([pid], None)
+    assert ((await bot.stop(10)).pids, unit.processes(), await bot.find()) == ((pid,), [], [])
 
 
 async def test_a_masked_unit_is_down_and_is_not_started(unit: Unit) -> None:

@@ -1,6 +1,8 @@
 """What systemd's properties mean: pure, but for the process table."""
 
 import os
+import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -44,6 +46,23 @@ def test_a_process_that_died_just_now_is_told_apart_from_a_unit_that_is_down() -
     reaped = state(UP, {"MainPID": str(pid)})
     assert [(s.main, s.gone_pid) for s in (zombie, reaped)] == [(None, pid), (None, pid)]
     assert (state(UP, ME).gone_pid, state(DOWN).gone_pid) == (0, 0)
+
+
+def test_a_unit_is_one_bot_however_many_processes_it_has() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as one, subprocess.Popen(["sleep", "1000"]) as other:
+        try:
+            both = [proc.stat(one.pid), proc.stat(other.pid)]
+            first, second = (found for found in both if found is not None)
+            left = replace(state(UP), processes=(first, second))
+            assert left.bot(None) == first
+            assert left.bot((second.pid, second.started_ticks)) == second
+            assert left.bot((second.pid, second.started_ticks - 1)) == first
+            assert replace(state(UP, ME), processes=(first, second)).bot(None) == proc.stat(os.getpid())
+            assert replace(left, active="activating", sub="start-pre").bot(None) is None
+        finally:
+            one.kill()
+            other.kill()
+    assert state(UP).bot(None) is None
 
 
 def test_a_unit_that_is_down_is_down() -> None:
