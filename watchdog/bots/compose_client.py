@@ -176,8 +176,11 @@ async def find_spelling(answer_s: float) -> Spelling:
     for command in SPELLINGS:
         try:
             said = await run([*command, "version", "--short"], answer_s)
-        except NoAnswerError:
-            raise
+        except NoAnswerError:  # and the other spelling may be another compose, which makes other containers
+            raise NoAnswerError(
+                f"`{' '.join(command)} version`, which needs no engine, did not answer within {answer_s:g} s. See what "
+                "that program waits for (a network mount, a plugin of docker's), or install it anew."
+            ) from None
         except BotError:
             said = Said(127, "", "not found")
         if said.code == 0 and re.match(r"v?\d+\.", said.text):

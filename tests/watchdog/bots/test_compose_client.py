@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.watchdog.bots.recorded import inspected
-from watchdog.bots.base import BotError
+from watchdog.bots.base import BotError, NoAnswerError
 from watchdog.bots.compose_client import Compose, Service
 from watchdog.bots.container import parse
 from watchdog.bots.engine import Engine
@@ -166,6 +166,17 @@ async def test_without_either_it_is_said_what_to_install(folder: Path, programs:
         await asked.spelling()
     programs.put("docker-compose", V1)  # and what is installed then is found
     assert (await asked.spelling()).first
+
+
+async def test_a_compose_that_hangs_is_not_taken_for_one_that_is_not_there(
+    folder: Path, programs: Programs
+) -> None:
+    programs.put("docker", "exec sleep 1000")
+    programs.put("docker-compose", V1)
+    with pytest.raises(
+        NoAnswerError, match=r"`docker compose version`, which needs no engine, did not answer"
+    ):
+        await Compose(service(folder), "sol", Engine(answer_s=0.3)).spelling()
 
 
 async def test_a_call_names_file_project_and_service_and_no_secret(folder: Path, programs: Programs) -> None:
