@@ -401,15 +401,21 @@ class Collector:
 
         Its trades are then not those of the current version, whatever the registry says.
         """
+        if self.deployment is None or (runs := self.still_runs) is None:
+            return None
+        pid = self.running[0].pid
+        return (
+            f"{self.deployment.version} was promoted, but the bot (pid {pid}) still runs {runs}, which it loaded "
+            f"before: the trade rules do not judge. Restart the bot{messages.how_to_restart(self._settings, pid)}"
+        )
+
+    @property
+    def still_runs(self) -> str | None:
+        """The version that the running bot loaded before another one became current; None when it is the same one."""
         if self.deployment is None or not self.running or self._loads in (None, self.deployment.version):
             return None
-        main = self.running[0]
-        if main.started_at(self._clock.now()) >= self.deployment.since:
-            return None
-        return (
-            f"{self.deployment.version} was promoted, but the bot (pid {main.pid}) still runs {self._loads}, which it "
-            f"loaded before: the trade rules do not judge. Restart the bot"
-        )
+        started_at = self.running[0].started_at(self._clock.now())
+        return None if started_at >= self.deployment.since else self._loads
 
     def _names(self) -> list[Names]:
         if self._known_names is None:

@@ -192,3 +192,10 @@ async def _runs(world: World) -> bool:
     except BotError as error:
         log.error("whether the bot is up cannot be known: %s", error)
         return False
+
+
+def automatic_rollbacks(journal: Journal, most: int, since: datetime) -> list[datetime]:
+    """When those after `since` began. Where a journal is doubted, `most` of them count as made at that time."""
+    doubt = journal.get(DOUBT)
+    unknown = [] if doubt is None else [datetime.fromisoformat(doubt["since"])] * most
+    return journal.automatic_rollbacks(since) + [at for at in unknown if at > since]

@@ -81,6 +81,19 @@ def order_refused(incident: Incident, why: str) -> str:
     )
 
 
+def how_to_restart(settings: Settings, pid: int) -> str:
+    """The command, in words that follow "restart the bot"."""
+    bot = settings.bot
+    if bot.systemd is not None:
+        scope = " --user" if bot.systemd.scope == "user" else ""
+        return f": `systemctl{scope} restart {bot.systemd.unit}`"
+    if bot.compose is not None:
+        return f": `docker compose -f {bot.compose.file} restart {bot.compose.service}`"
+    if settings.mode == "observe":
+        return ""
+    return f": end it (`kill {pid}`), and the watchdog starts it again"
+
+
 def observes(settings: Settings, what: str, daemon: int | None) -> str:
     """A person's rollback or halt while the watchdog only observes. `daemon`: its pid, if one runs."""
     by_hand = (

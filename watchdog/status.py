@@ -18,6 +18,8 @@ from watchdog.assemble import journal_path, locks
 from watchdog.bots.base import BotError, Running, look_at
 from watchdog.clock import utc_now
 from watchdog.controls import make_bot
+from watchdog.decide import DAY
+from watchdog.doubt import automatic_rollbacks
 from watchdog.hashes import remembered
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError
@@ -61,6 +63,10 @@ class _Seen:
     model: _Model
     rehearsal: dict[str, Any] | None
     hashes: HashMemory | None
+    used_up: str | None
+    """That the next cause halts, for the automatic rollbacks of a day are used up, or None."""
+    another: str | None
+    """That the bot runs another version than the current one, as the last tick saw it, or None."""
 
 
 def look(settings: Settings) -> Status:
@@ -113,7 +119,23 @@ def _look(settings: Settings, journal: Journal | None) -> _Seen:
         model=_model(settings, journal),
         rehearsal=journal.get(rehearsal.KEPT) if journal else None,
         hashes=remembered(journal) if journal else None,
+        used_up=_used_up(settings, journal) if journal else None,
+        another=((journal and journal.get("conditions")) or {}).get("runs-another", {}).get("text"),
     )
+
+
+def _used_up(settings: Settings, journal: Journal) -> str | None:
+    """By the same count as the daemon's (`decide`)."""
+    most, tick = settings.rollback.max_per_day, journal.get("tick") or {}
+    if most == 0 or settings.mode == "observe":
+        return None
+    now = _steady_now(tick)
+    used = automatic_rollbacks(journal, most, now - DAY)
+    if len(used) < most:
+        return None
+    until = sorted(used)[-most] + DAY + (utc_now() - now)
+    count = f"{len(used)} of {most} automatic rollbacks a day {'is' if most == 1 else 'are'} used up"
+    return f"{count}: until {until:%Y-%m-%d %H:%M} UTC the next cause halts the bot"
 
 
 def _state(seen: _Seen) -> str:
@@ -139,7 +161,8 @@ def _sentence(seen: _Seen, state: str) -> str:
             doing or seen.model.problem or ("paused" if state == "paused" else "nobody looks after this bot")
         )
         return f"no watchdog is running; {rest}. To start it: model-watchdog run"
-    return doing or seen.model.problem or str(seen.tick.get("sentence", "starting"))
+    said = doing or seen.model.problem or str(seen.tick.get("sentence", "starting"))
+    return said if seen.halted or seen.used_up is None else f"{said}; {seen.used_up}"
 
 
 def _model(settings: Settings, journal: Journal | None) -> _Model:
@@ -210,6 +233,8 @@ def _bad(settings: Settings, seen: _Seen, state: str) -> str | None:
         return "the bot is not running"
     if seen.model.problem is not None:
         return seen.model.problem
+    if seen.running and seen.another is not None:
+        return seen.another
     tick = seen.tick
     late_s = (_steady_now(tick) - datetime.fromisoformat(tick["at"])).total_seconds() if tick else 0.0
     if state == "watching" and late_s > 6 * settings.poll_interval.total_seconds() + 60:

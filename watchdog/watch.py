@@ -20,7 +20,7 @@ from watchdog.bots.writers import told, writers
 from watchdog.collect import Collector
 from watchdog.conditions import Conditions
 from watchdog.decide import DAY, ONLY_ALERTS, Decision, Situation, decide
-from watchdog.doubt import DOUBT
+from watchdog.doubt import automatic_rollbacks
 from watchdog.incidents import Incidents
 from watchdog.orders import ControlFolder
 from watchdog.rules import TRADE_RULES
@@ -178,12 +178,9 @@ class Watch:
 
     def _rollbacks(self, now: datetime, span: timedelta) -> list[datetime]:
         """The automatic rollbacks of so long; while that is not known, as many as there may be."""
-        journal, most = self._world.journal, self._world.settings.rollback.max_per_day
-        doubt = journal.get(DOUBT)
-        unknown = [] if doubt is None else [datetime.fromisoformat(doubt["since"])] * most
+        most = self._world.settings.rollback.max_per_day
         try:
-            known = journal.automatic_rollbacks(now - span)
-            return known + [at for at in unknown if at > now - span]
+            return automatic_rollbacks(self._world.journal, most, now - span)
         except sqlite3.Error as error:
             log.critical(
                 "the journal cannot be read (%s): the rollbacks of today are taken for used up", error
@@ -485,7 +482,9 @@ class Watch:
         mode = " (observe)" if self._world.settings.mode == "observe" else ""
         kept = self._world.journal.get(rehearsal.KEPT)
         ready = rehearsal.in_short(kept, self._collector.target, self._world.now())
-        return f"{state} {version}{mode}: {numbers or 'no data yet'}{f'; {ready}' if ready else ''}"
+        runs = self._collector.still_runs
+        another = f", but the bot still runs {runs} (restart it)" if runs is not None else ""
+        return f"{state} {version}{mode}{another}: {numbers or 'no data yet'}{f'; {ready}' if ready else ''}"
 
     def _save(self, now: datetime, sentence: str) -> None:
         """What status shows, and the checkpoint: one transaction."""

@@ -123,6 +123,55 @@ def test_the_bot_is_down(yard: Yard) -> None:
     assert (said.code, said.out.splitlines()[-1]) == (1, "the bot is not running")
 
 
+def test_a_bot_that_still_runs_the_version_before_the_current_one_is_bad_news(yard: Yard) -> None:
+    text = "v2.1.0 was promoted, but the bot (pid 7) still runs v2.0.0: restart it"
+    with yard.journal() as journal:
+        journal.put("conditions", {"runs-another": {"since": AT.isoformat(), "told": None, "text": text}})
+    yard.tick()
+    with yard.daemon():
+        with yard.bot():
+            said = yard.cli("status")
+        assert yard.cli("status").out.splitlines()[-1] == "the bot is not running"
+    assert (said.code, said.out.splitlines()[-1]) == (1, text)
+
+
+def rolled_back_by_itself(yard: Yard, at: datetime) -> None:
+    with yard.journal() as journal:
+        found = journal.open_incident(
+            "rollback", "close", "drawdown", "rule drawdown", automatic=True, at=at, from_version="v2.1.0"
+        )
+        found.facts["switched_to"], found.closed_at = "v2.0.0", at
+        journal.save(found)
+
+
+def test_that_the_rollbacks_of_a_day_are_used_up_is_said_with_what_follows_and_until_when(yard: Yard) -> None:
+    yard.tick()
+    at = datetime.now(UTC) - timedelta(hours=3)
+    rolled_back_by_itself(yard, at - timedelta(days=1))
+    with yard.daemon(), yard.bot():
+        assert body(yard.cli("status", "--json"))["sentence"] == "watching v2.1.0: drawdown 3.1 %"
+        rolled_back_by_itself(yard, at)
+        said = yard.cli("status")
+        until = f"until {at + timedelta(days=1):%Y-%m-%d %H:%M} UTC the next cause halts the bot"
+        assert said.code == 0
+        assert said.out.splitlines()[0] == (
+            f"watching v2.1.0: drawdown 3.1 %; 1 of 1 automatic rollbacks a day is used up: {until}"
+        )
+        yard.configure(rollback={"max_per_day": 2})
+        assert "used up" not in yard.cli("status").out
+        yard.configure(mode="observe")
+        assert "used up" not in yard.cli("status").out
+
+
+def test_a_journal_that_is_doubted_counts_as_used_up_in_the_status_too(yard: Yard) -> None:
+    yard.tick()
+    yard.configure(rollback={"max_per_day": 3})
+    with yard.journal() as journal:
+        journal.put("doubt", {"since": datetime.now(UTC).isoformat(), "why": "it was lost", "settled": True})
+    with yard.daemon(), yard.bot():
+        assert "3 of 3 automatic rollbacks a day are used up" in yard.cli("status").out
+
+
 def test_two_bots_at_once_are_bad_news(yard: Yard) -> None:
     yard.tick()
     with yard.daemon(), yard.bot(), yard.bot() as second:

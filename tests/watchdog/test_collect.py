@@ -406,6 +406,8 @@ async def test_a_bot_that_still_runs_another_version_than_was_promoted_is_not_ju
     house.promote("v2.2.0")
     await collect(house)
     assert "v2.2.0 was promoted, but the bot (pid 4711) still runs v2.1.0" in str(house.collector.untrusted)
+    assert "end it (`kill 4711`), and the watchdog starts it again" in str(house.collector.untrusted)
+    assert house.collector.still_runs == "v2.1.0"
     house.bot.die(-15)
     house.bot.begin(by_hand=True)
     await collect(house)

@@ -161,3 +161,40 @@ def test_a_headline_is_one_line() -> None:
     assert messages.step(incident(), "Bot stopped", "Look at the orders.") == (
         "Bot stopped (incident 7)\nLook at the orders."
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ": end it (`kill 7`), and the watchdog starts it again"),
+        ({"mode": "observe"}, ""),
+        (
+            {"bot": {"control": "systemd", "process": None, "systemd": {"unit": "bot.service"}}},
+            ": `systemctl restart bot.service`",
+        ),
+        (
+            {
+                "bot": {
+                    "control": "systemd",
+                    "process": None,
+                    "systemd": {"unit": "bot.service", "scope": "user"},
+                }
+            },
+            ": `systemctl --user restart bot.service`",
+        ),
+        (
+            {
+                "bot": {
+                    "control": "compose",
+                    "process": None,
+                    "compose": {"file": "/srv/c.yml", "service": "bot"},
+                }
+            },
+            ": `docker compose -f /srv/c.yml restart bot`",
+        ),
+    ],
+)
+def test_how_the_bot_is_restarted_depends_on_how_it_is_run(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    assert messages.how_to_restart(settings_in(tmp_path, changes), 7) == words

@@ -428,6 +428,16 @@ async def test_a_load_error_that_only_alerts_halts_a_bot_that_never_loads(build:
     assert "before it had loaded its model" in house.halted["why"]
 
 
+async def test_a_promoted_version_that_the_bot_has_not_loaded_is_in_the_sentence(house: House) -> None:
+    await tick(house)
+    house.promote("v2.2.0")
+    sentence = await tick(house)
+    assert sentence.startswith("watching v2.2.0, but the bot still runs v2.1.0 (restart it): ")
+    house.bot.die(-15)
+    house.bot.begin(by_hand=True)
+    assert "restart it" not in await tick(house)
+
+
 async def test_a_bot_that_gives_up_again_in_the_cooldown_is_rolled_back_when_that_is_over(
     build: Build,
 ) -> None:
