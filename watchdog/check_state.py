@@ -47,7 +47,9 @@ def _folder(what: str, path: Path, *, private: bool) -> Finding:
             what,
             "bad",
             f"{existing}: this user (uid {user}) may not write there",
-            f"chown {user} {existing}, or run as its owner",
+            f"chown {user} {existing}, or run as its owner"
+            if existing == path
+            else f"as root: install -d -m 0700 -o {user} {path}",
         )
     if private and (found := next(others_in_state(path), None)) is not None:
         whose, others = found

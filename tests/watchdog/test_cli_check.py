@@ -16,6 +16,7 @@ import pytest
 from tests.fakes.telegram import TOKEN, TelegramServer
 from tests.watchdog.yard import Said, Yard
 from watchdog.check_rights import rights
+from watchdog.check_state import _folder
 from watchdog.journal import Journal
 from watchdog.lock import Lock
 
@@ -87,6 +88,20 @@ def test_a_state_folder_for_everybody_is_bad(yard: Yard) -> None:
     assert f"-> chmod o-w {yard.state}" in said.out
     yard.state.chmod(0o700)
     assert yard.cli("check").code == 0, "the remedy is not enough"
+
+
+def test_a_state_folder_that_cannot_be_made_is_bad_and_its_parent_stays_its_owners(tmp_path: Path) -> None:
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        found = _folder("state_dir", Path("/var/lib/no-such-watchdog"), private=True)
+        who = os.geteuid()
+    finally:
+        if user == 0:
+            os.seteuid(0)
+    assert found.grade == "bad"
+    assert found.mend == f"as root: install -d -m 0700 -o {who} /var/lib/no-such-watchdog"
 
 
 def test_a_journal_for_everybody_is_bad(yard: Yard) -> None:
