@@ -12,10 +12,12 @@ from datetime import datetime
 from typing import Literal
 
 from registry import RegistryError
+from watchdog import odd_flags
 from watchdog.collect import Collector
 from watchdog.incident import Order
 from watchdog.incidents import Incidents
 from watchdog.messages import HALT_OVER, PAUSE_OVER, Severity, observes
+from watchdog.odd_flags import OddFlags
 from watchdog.orders import ControlFolder, OrderError, in_words
 from watchdog.world import World
 
@@ -31,6 +33,7 @@ class Orders:
         self._world, self._control = world, control
         self._incidents, self._collector = incidents, collector
         self._trouble = ""
+        self._odd_flags = OddFlags(control.path)
         self._unfinished = False
         self._taken: dict[str, str] = {}
 
@@ -55,6 +58,7 @@ class Orders:
                 if order.what in only:
                     self.take(order)
             self._watch_pause()
+            self._tell_odd_flags()
         except (OrderError, OSError, sqlite3.Error) as error:
             self._unfinished = True
             self._tell_trouble(str(error))
@@ -209,6 +213,17 @@ class Orders:
             self._world.keep("paused", None)
             self._note(Order("unpause", "PAUSE was removed"), now)
             self._world.teller.tell("paused", PAUSE_OVER, coalesce=False)
+
+    def _tell_odd_flags(self) -> None:
+        """A mistyped order is told at once, each by itself: somebody believes that it was given."""
+        for odd in self._odd_flags.look():
+            self._world.teller.tell(
+                "orders-odd",
+                odd_flags.words(odd, self._control.path),
+                "warning" if odd.near is None else "critical",
+                key=f"odd flag {odd.name} {odd.ident}",
+                coalesce=odd.near is None,
+            )
 
     def _note(self, order: Order, now: datetime) -> None:
         """Writes down who paused and who ended it; nothing is left to be done about it."""

@@ -131,6 +131,22 @@ async def test_a_watchdog_that_only_observes_refuses_to_touch_the_bot(build: Bui
     assert handled(house) == [name]
 
 
+async def test_a_mistyped_order_is_told_once_over_a_restart_too_and_does_nothing(house: House) -> None:
+    house.flag("HALT.txt", "stop it")
+    house.flag("notes")
+    for _ in range(3):
+        house.look()
+    house.wake()
+    for _ in range(3):
+        house.look()
+    told = [text for text in house.told.texts if "is no order" in text]
+    assert len(told) == 2
+    assert any(
+        "HALT.txt in the control folder is no order" in text and "Did you mean HALT?" in text for text in told
+    )
+    assert (house.answers, house.incidents.current) == ([], None)
+
+
 # -- halt and resume
 
 
