@@ -30,6 +30,9 @@ from tests.faults.stage import Stage
 ATTACKED_SHARE = 0.8
 """Of the acts of a step: ticks act beside it, so that two lives do not count quite the same."""
 
+EACH = 50
+"""Where there is no bar that grows, a line after so many lives."""
+
 
 def missing(needs: Sequence[Need]) -> str | None:
     """What this machine lacks for a fault, or None."""
@@ -80,6 +83,8 @@ def run(chosen: Sequence[Life], top: Path, jobs: int, console: Console) -> list[
                 results.append(future.result())
                 progress.advance(task)
                 tell(results[-1], console)
+                if not console.is_terminal and len(results) % EACH == 0:
+                    console.print(f"{len(results)} of {len(chosen)} lives", highlight=False)
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)  # those that are being played come to their end
             raise
