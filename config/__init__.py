@@ -4,7 +4,7 @@
 """
 
 from config.errors import ConfigError, Problem
-from config.loader import find, load
+from config.loader import control_dir, find, load
 from config.schema import json_schema
 from config.settings import (
     Bot,
@@ -48,6 +48,7 @@ __all__ = [
     "TradeLog",
     "Trigger",
     "Triggers",
+    "control_dir",
     "find",
     "json_schema",
     "load",

@@ -79,6 +79,24 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     raise ConfigError(problems)
 
 
+def control_dir(path: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The control folder that a file names though `load` refused it, for whoever needs it all the same; None where that
+    cannot be told: there is no such file, it is no YAML, or this very value is wrong."""
+    file = Path(path)
+    try:
+        document = parse(_read(file), environ)
+    except (ConfigError, SyntaxProblem):
+        return None
+    if document is None or not isinstance(document.data, dict):
+        return None
+    if ("control_dir",) in {*document.broken, *(loc for loc, _, _ in document.problems)}:
+        return None
+    named = document.data.get("control_dir", Settings.model_fields["control_dir"].default)
+    if not isinstance(named, str) or not named.strip() or not named.isprintable() or named.startswith("~"):
+        return None
+    return file.absolute().parent / named
+
+
 def _read(file: Path) -> str:
     """The text of the file; ConfigError or SyntaxProblem if it cannot be had."""
     try:

@@ -66,19 +66,27 @@ def fail(message: str, code: int) -> NoReturn:
 def load(file: Path | None, *, secrets: bool = True) -> Settings:
     """The settings, or all that is wrong with them and exit 2. Called by root, it acts as the watchdog's user from
     here on. `secrets`: whether the command can do without them, in a shell that has none of the service's."""
+    path = file
     try:
         path = config.find(file)
         settings, unset = (config.load(path), []) if secrets else load_without_secrets(path)
     except ConfigError as error:
-        fail(
-            f"{error}\nA watchdog that runs keeps its old configuration; to stop the bot now: touch control/HALT",
-            2,
-        )
+        fail(f"{error}{_meanwhile(path)}", 2)
     if unset:
         say(err, f"{', '.join(unset)}: not set in this shell; this command does without", "dim")
     if (user := become_owner(settings.state_dir)) is not None:
         say(err, f"acting as {user}, who owns {settings.state_dir}", "dim")
     return settings
+
+
+def _meanwhile(path: Path | None) -> str:
+    """What can be done though the file is refused: nothing, where no watchdog has made a control folder yet."""
+    control = None if path is None else config.control_dir(path)
+    if control is None or not os.path.isdir(control):  # noqa: PTH112 - a folder that may not be looked at is none
+        return ""
+    return (
+        f"\nA watchdog that runs keeps its old configuration; to stop the bot now: touch {control / 'HALT'}"
+    )
 
 
 @app.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config import ConfigError, Problem, find, load
+from config import ConfigError, Problem, control_dir, find, load
 from config.loader import MAX_BYTES
 from tests.config.files import SMALLEST, loaded, only, problems, told, written
 
@@ -278,3 +278,32 @@ def test_problems_sort_by_line_and_column_and_are_told_once() -> None:
     late, early = Problem(file, 10, 1, "b", "y"), Problem(file, 9, 5, "a", "x")
     assert ConfigError([late, early, late]).problems == [early, late]
     assert str(ConfigError([late, early])) == "w.yaml:9:5: a: x\nw.yaml:10:1: b: y"
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("nonsense: 1\n", "control"),
+        ("control_dir: flags\nbot: 7\n", "flags"),
+        ("control_dir: /var/flags\nbot: 7\n", "/var/flags"),
+        ('control_dir: "${FLAGS}/x"\n', "/from/variable/x"),
+        ('control_dir: "${NOT_SET}"\n', None),
+        ("control_dir: [a]\n", None),
+        ("control_dir: ~/flags\n", None),
+        ("control_dir: 010\n", None),
+        ("control_dir: a\ncontrol_dir: b\n", None),
+        ("- a list\n", None),
+        ("", None),
+        ("bot: [\n", None),
+    ],
+)
+def test_the_control_folder_is_known_of_a_file_with_mistakes_or_it_is_none(
+    tmp_path: Path, text: str, folder: str | None
+) -> None:
+    file = written(tmp_path, text)
+    expected = None if folder is None else tmp_path / folder
+    assert control_dir(file, {"FLAGS": "/from/variable"}) == expected
+
+
+def test_a_file_that_is_not_there_names_no_control_folder(tmp_path: Path) -> None:
+    assert control_dir(tmp_path / "watchdog.yaml", {}) is None

@@ -101,6 +101,21 @@ def test_a_wrong_configuration_is_2_and_every_mistake_is_named(yard: Yard, comma
     assert f"{yard.path}:2:1: no_such_key" in said.err
 
 
+@pytest.mark.parametrize("named", [None, "flags", "/nowhere/at/all"])
+def test_a_wrong_configuration_tells_how_to_stop_the_bot_where_that_is_known(
+    yard: Yard, named: str | None
+) -> None:
+    text = "no_such_key: 1\n" + ("" if named is None else f"control_dir: {named}\n")
+    yard.path.write_text(text)
+    assert "HALT" not in yard.cli("status").err, "no watchdog has made a control folder"
+    control = yard.top / (named or "control")
+    if named != "/nowhere/at/all":
+        control.mkdir()
+        assert f"to stop the bot now: touch {control}/HALT" in yard.cli("status").err
+    yard.path.write_text(text + "nonsense: [")
+    assert "HALT" not in yard.cli("status").err, "which folder it is cannot be told"
+
+
 def test_without_a_configuration_both_places_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +123,7 @@ def test_without_a_configuration_both_places_are_named(
     found = typed("status")
     assert found.exit_code == 2
     assert "neither watchdog.yaml nor /etc/model-watchdog/watchdog.yaml" in found.stderr
+    assert "HALT" not in found.stderr
 
 
 def test_the_configuration_beside_one_is_found(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
