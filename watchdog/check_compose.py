@@ -4,10 +4,11 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
 
 from config import Settings
 from watchdog.bots import proc
-from watchdog.bots.base import BotError, Running
+from watchdog.bots.base import BotError, NoAnswerError, Running
 from watchdog.bots.compose_client import Compose, Service
 from watchdog.bots.container import Container
 from watchdog.bots.described import of_config, of_container
@@ -27,11 +28,24 @@ def bot_service(settings: Settings) -> Iterator[Finding]:
     return iter(asyncio.run(_all(settings)))
 
 
+async def _config(service: Service, project: str, engine: Engine) -> tuple[Compose, dict[str, Any]]:
+    """By the files alone, for the watchdog's environment is not that of who asks here; where that is not enough, with
+    this one. BotError."""
+    by_files = Compose(service, project, engine, {})
+    try:
+        return by_files, await by_files.config()
+    except NoAnswerError:
+        raise
+    except BotError:
+        compose = Compose(service, project, engine)
+        return compose, await compose.config()
+
+
 async def _all(settings: Settings) -> list[Finding]:
     engine, service = Engine(), service_of(settings)
     try:
         version = (await engine.order("version", "--format", "{{.Server.Version}}")).strip()
-        project = service.project_name()
+        project = service.project_name(os.environ)
         running = await make_bot(settings, None).find()
         found = sort_out(await engine.containers(service.name), service, project, ())
     except BotError as error:
@@ -44,7 +58,7 @@ async def _all(settings: Settings) -> list[Finding]:
     try:
         spelling = await compose.spelling()
         told.append(Finding("compose", "good", f"`{' '.join(spelling.command)}` {spelling.version}"))
-        config = await compose.config()
+        compose, config = await _config(service, project, engine)
     except BotError as error:
         return [*told, Finding("compose", "bad", str(error))]
     container = next(iter(found.regular), None)

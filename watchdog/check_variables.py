@@ -1,6 +1,5 @@
 """`check`: where the compose file's variables come from, and what a container that is made anew would have other."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from watchdog.bots.compose_client import Service
@@ -9,7 +8,6 @@ from watchdog.bots.engine_environment import handed_on
 from watchdog.finding import Finding
 
 WHAT = "bot variables"
-_NAME = re.compile(r"^(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=", re.M)
 
 
 def variable_findings(
@@ -22,9 +20,7 @@ def variable_findings(
     """`unset`: variables of the compose file without a value; `anew`: by the compose file; `present`: the container."""
     told = list(_all(service, unset, anew, present, environ))
     file = service.variables_file
-    yield from told or [
-        Finding(WHAT, "good", f"from the compose file and {file}, none of the watchdog's own")
-    ]
+    yield from told or [Finding(WHAT, "good", f"from the compose file and {file}")]
 
 
 def _all(
@@ -41,16 +37,17 @@ def _all(
     lost = sorted(name for name in empty if there.get(name))
     if lost:
         found = (
-            f"a container that is made anew would not have {', '.join(lost)}, as the one that is there has: the "
-            f"compose file and {file} do not say it, and nothing of the watchdog's own environment is handed on"
+            f"a container that is made anew would not have {', '.join(lost)}, as the one that is there has: neither "
+            f"the compose file nor {file} says it, and it is not known of the watchdog's own environment"
         )
         yield Finding(WHAT, "bad", found, mend)
     passed = (name for name, value in anew.environment.items() if value is None)
     if missing := sorted({*unset, *passed} - {*lost}):
         known = [name for name in missing if name in environ]
-        own = f" ({', '.join(known)} of this environment is not handed on)" if known else ""
+        own = f" ({', '.join(known)} is in this environment; the watchdog's is another)" if known else ""
         found = (
-            f"nothing gives the compose file its {', '.join(missing)}: they are empty in a new container{own}"
+            f"no file gives the compose file its {', '.join(missing)}: they are empty in a new container, if the "
+            f"watchdog's environment does not have them{own}"
         )
         yield Finding(WHAT, "note", found, mend)
     if present is not None:
@@ -60,15 +57,8 @@ def _all(
             yield Finding(
                 WHAT, "note", found, "docker compose up -d while the bot may be down, if that is meant so"
             )
-    if both := sorted(_names(service) & handed_on(environ).keys()):
+    if both := sorted(service.variables() & handed_on(environ).keys()):
         found = f"{', '.join(both)} is in {file}, and in this environment, which compose goes by first"
         yield Finding(
             WHAT, "note", found, "take it out of one of the two; the environment of a unit is its own"
         )
-
-
-def _names(service: Service) -> set[str]:
-    try:
-        return set(_NAME.findall(service.variables_file.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError):
-        return set()  # there is none, or compose has told

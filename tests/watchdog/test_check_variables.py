@@ -56,8 +56,8 @@ def test_what_only_the_watchdogs_environment_has_is_bad(service: Service) -> Non
 def test_what_nothing_gives_is_a_note(service: Service) -> None:
     said = told(service, {"SECRET": None}, unset=["IMAGE_TAG"], environ={"IMAGE_TAG": "7"})
     assert set(said) == {"note"}
-    assert "nothing gives the compose file its IMAGE_TAG, SECRET" in said["note"]
-    assert "(IMAGE_TAG of this environment is not handed on)" in said["note"]
+    assert "no file gives the compose file its IMAGE_TAG, SECRET" in said["note"]
+    assert "(IMAGE_TAG is in this environment; the watchdog's is another)" in said["note"]
 
 
 def test_another_value_is_a_note_that_names_no_value(service: Service) -> None:

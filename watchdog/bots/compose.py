@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -184,7 +185,7 @@ class ComposeBot:
     def _clients(self) -> Compose:
         """Compose, for the project that the files named when they were read first."""
         if self._compose is None:
-            self._compose = Compose(self._service, self._service.project_name(), self._engine)
+            self._compose = Compose(self._service, self._service.project_name(os.environ), self._engine)
         return self._compose
 
     async def _running(self, found: Found, *, begun: bool = False) -> list[Running]:

@@ -4,6 +4,7 @@ service's.
 Compose is told what to do, and never asked how things stand: that the engine itself knows, in one format.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import yaml
 from watchdog.bots.base import BotError, NoAnswerError
 from watchdog.bots.container import Container
 from watchdog.bots.engine import Engine, Said, run
+from watchdog.bots.engine_environment import for_compose
 
 SPELLINGS = (("docker", "compose"), ("docker-compose",))
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -23,6 +25,7 @@ NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.ya
 CONFIG_S = 30.0
 _NAME = re.compile(r"^name:[ \t]*(['\"]?)(.*?)\1[ \t]*(?:#.*)?$", re.M)
 _SET = re.compile(r"^(?:export[ \t]+)?COMPOSE_PROJECT_NAME=[ \t]*(['\"]?)(.*?)\1[ \t]*(?:[ \t]#.*)?$", re.M)
+_VARIABLE = re.compile(r"^(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=", re.M)
 _UNSET = re.compile(r"\bThe \\?\"?(\w+)\\?\"? variable is not set")
 
 
@@ -35,15 +38,14 @@ class Service:
     project: str | None = None
     env_file: Path | None = None
 
-    def project_name(self) -> str:
-        """The name that compose gives the project: of the configuration, the env file, the compose file or its folder.
-        BotError when it cannot be known.
+    def project_name(self, environ: Mapping[str, str]) -> str:
+        """The name that compose gives the project: of the configuration, the environment, the env file, the compose
+        file or its folder. BotError when it cannot be known.
 
-        It is always handed to compose, so that both mean the same containers. An environment has no say: the
-        watchdog's, that of who runs `check` and that of who runs compose are three.
+        It is always handed to compose, so that both mean the same containers.
         """
-        if self.project:
-            return self.project
+        if found := self.project or environ.get("COMPOSE_PROJECT_NAME"):
+            return found
         try:
             if self.env_file is not None or self.variables_file.is_file():
                 text = self.variables_file.read_text(encoding="utf-8-sig")
@@ -64,6 +66,13 @@ class Service:
     def variables_file(self) -> Path:
         """Where compose finds the variables of the compose file, if it is there."""
         return self.env_file or self.file.parent / ".env"
+
+    def variables(self) -> frozenset[str]:
+        """The names in that file; none where it cannot be read, of which compose complains itself."""
+        try:
+            return frozenset(_VARIABLE.findall(self.variables_file.read_text(encoding="utf-8-sig")))
+        except (OSError, ValueError):
+            return frozenset()
 
     def files(self) -> list[Path]:
         """What compose reads when it is run by hand in the file's folder: with the file, its `.override`."""
@@ -92,8 +101,10 @@ class Spelling:
 class Compose:
     """Runs compose for one service of one project."""
 
-    def __init__(self, service: Service, project: str, engine: Engine) -> None:
-        self.project = project
+    def __init__(
+        self, service: Service, project: str, engine: Engine, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self.project, self._environ = project, environ
         self._service, self._engine = service, engine
         self._spelling: Spelling | None = None
         self.unset: tuple[str, ...] = ()
@@ -167,6 +178,7 @@ class Compose:
             [*spelling.command, *files, *env_file, "--project-name", self.project, *arguments],
             answer_s,
             directory=self._service.file.parent if self._service.file.parent.is_dir() else None,
+            environment=for_compose(self._environ, self._service.variables()),
         )
 
 

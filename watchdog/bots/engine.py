@@ -10,7 +10,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -155,7 +155,12 @@ def _json(text: str, kind: type) -> Any:
 
 
 async def run(
-    command: Sequence[str], answer_s: float, *, directory: Path | None = None, merged: bool = False
+    command: Sequence[str],
+    answer_s: float,
+    *,
+    directory: Path | None = None,
+    merged: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Said:
     """Runs a program that must end within `answer_s`, and ends it otherwise, with what it started. BotError."""
     try:
@@ -164,7 +169,7 @@ async def run(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
-            env=handed_on(os.environ) | FIXED,
+            env={**(handed_on(os.environ) if environment is None else environment), **FIXED},
             cwd=directory,
             start_new_session=True,
         )

@@ -1,11 +1,13 @@
-"""What of the watchdog's own environment `docker` and compose are handed: how the engine is reached, and no more.
+"""What of the watchdog's own environment `docker` and compose are handed.
 
-A compose file takes its variables from the environment first, and from its env file after that. So any variable of the
+A compose file takes its variables from the environment first, and from its env file after that. So a variable of the
 watchdog's own (a token of its own bot, a key of another account) would change the container that is made anew, in
-silence; and another one than a person's `docker compose up` in that folder.
+silence. Here the env file comes first: what it says is said of this very bot.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+from watchdog.bots.launch import without_unit
 
 HANDED_ON = frozenset(
     {
@@ -28,5 +30,14 @@ FIXED = {
 
 
 def handed_on(environ: Mapping[str, str]) -> dict[str, str]:
-    """What of `environ` every call gets."""
+    """What of `environ` every call gets: how the engine is reached."""
     return {name: value for name, value in environ.items() if name in HANDED_ON or name.startswith(PREFIXES)}
+
+
+def for_compose(environ: Mapping[str, str], in_file: Collection[str]) -> dict[str, str]:
+    """What compose gets: variables of the compose file may come out of `environ`, but for those `in_file`. Compose v1
+    is a Python program, too."""
+    own = {"PYTHONPATH", "PYTHONHOME", *in_file}
+    return {name: value for name, value in without_unit(environ).items() if name not in own} | handed_on(
+        environ
+    )

@@ -1,6 +1,7 @@
 """How compose is called, whichever spelling of it is there, and which project it is called for."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,8 @@ def service(folder: Path, **more: object) -> Service:
     return Service(folder / "docker-compose.yml", "bot", **more)  # type: ignore[arg-type]
 
 
-def name(folder: Path, **more: object) -> str:
-    return service(folder, **more).project_name()
+def name(folder: Path, environ: Mapping[str, str] | None = None, **more: object) -> str:
+    return service(folder, **more).project_name(environ or {})
 
 
 # -- the project's name
@@ -49,14 +50,8 @@ def test_each_source_comes_before_the_next(folder: Path) -> None:
     assert name(folder) == "of-env"
     (folder / "prod.env").write_text("COMPOSE_PROJECT_NAME='of-env-file' \n")
     assert name(folder, env_file=folder / "prod.env") == "of-env-file"
-    assert name(folder, project="configured") == "configured"
-
-
-def test_an_environment_has_no_say_in_which_bot_is_meant(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COMPOSE_PROJECT_NAME", "of-environment")
-    assert name(folder) == "solperpbot"
+    assert name(folder, {"COMPOSE_PROJECT_NAME": "of-environment"}) == "of-environment"
+    assert name(folder, {"COMPOSE_PROJECT_NAME": "x"}, project="configured") == "configured"
 
 
 @pytest.mark.parametrize(
@@ -191,6 +186,17 @@ async def test_a_call_names_file_project_and_service_and_no_secret(folder: Path,
     assert (programs.folder / "docker-compose.pwd").read_text() == f"{folder}\n"
     await asked.start(60.0)
     assert programs.args("docker-compose")[-2:] == ["start", "bot"]
+
+
+async def test_the_env_file_goes_before_the_watchdogs_own_environment(
+    folder: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = f"{V1.split(';')[0]} && exit 0; echo $API_KEY-$MODE-$PYTHONPATH-$NOTIFY_SOCKET-$COMPOSE_REMOVE_ORPHANS"
+    programs.put("docker-compose", program)
+    (folder / ".env").write_text("API_KEY=the-bots\n")
+    for variable in ("API_KEY", "MODE", "PYTHONPATH", "NOTIFY_SOCKET", "COMPOSE_REMOVE_ORPHANS"):
+        monkeypatch.setenv(variable, "the-watchdogs")
+    assert (await compose(folder).start(20.0)).text == "-the-watchdogs---0\n"
 
 
 async def test_a_container_is_made_without_a_build_a_pull_or_another_service(
