@@ -63,16 +63,17 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(say(err, message, "red", code))
 
 
-def load(file: Path | None, *, secrets: bool = True) -> Settings:
+def load(file: Path | None, *, secrets: bool = True, tell_unset: bool = True) -> Settings:
     """The settings, or all that is wrong with them and exit 2. Called by root, it acts as the watchdog's user from
-    here on. `secrets`: whether the command can do without them, in a shell that has none of the service's."""
+    here on. `secrets`: whether it needs them; else it does without, in a shell that has none of the service's, and says
+    so unless `tell_unset` is False."""
     path = file
     try:
         path = config.find(file)
         settings, unset = (config.load(path), []) if secrets else load_without_secrets(path)
     except ConfigError as error:
         fail(f"{error}{_meanwhile(path)}", 2)
-    if unset:
+    if unset and tell_unset:
         say(err, f"{', '.join(unset)}: not set in this shell; this command does without", "dim")
     if (user := become_owner(settings.state_dir)) is not None:
         say(err, f"acting as {user}, who owns {settings.state_dir}", "dim")
@@ -217,7 +218,7 @@ def positions(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """
     from watchdog import positions_cli
 
-    raise typer.Exit(positions_cli.show(load(config, secrets=False), as_json, out, fail))
+    raise typer.Exit(positions_cli.show(load(config, secrets=False, tell_unset=False), as_json, out, fail))
 
 
 @app.command()

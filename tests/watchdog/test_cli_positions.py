@@ -1,14 +1,18 @@
 """`positions`: what is held and what waits, unknown where the exchange did not say; 1 then, 2 without an exchange."""
 
+import json
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from tests.fakes.binance import KEY, SECRET, BinanceServer
 from tests.watchdog.yard import Yard
+from watchdog import cli, positions_cli
 from watchdog.assemble import BANNED
 from watchdog.journal import Journal
 from watchdog.lock import Lock
@@ -77,8 +81,14 @@ def test_what_cannot_be_read_is_unknown_and_never_flat(yard: Yard, server: Binan
     server.desk.fault("*", "error", times=None, code=-2015, status=401)
     said = yard.cli("positions")
     assert said.code == 1
-    assert "SOLUSDT  unknown  SOLUSDT: position unknown" in said.out
-    assert "SOLUSDT  unknown  open orders" in said.out
+    assert said.out.splitlines()[1:5] == [
+        "SOLUSDT  unknown  position",
+        "SOLUSDT  unknown  open orders",
+        "BTCUSDT  unknown  position",
+        "BTCUSDT  unknown  open orders",
+    ]
+    (why,) = [line for line in said.out.splitlines() if line.startswith("SOLUSDT, BTCUSDT: ")]
+    assert "code -2015: the key is unknown" in why
     assert "Unknown is not flat" in said.out
     assert not any(word in said.out for word in ("BTCUSDT: flat", KEY, SECRET, "signature"))
 
@@ -116,5 +126,38 @@ def test_without_the_key_in_this_shell_its_variable_is_named(
     monkeypatch.delenv("YARD_BINANCE_KEY", raising=False)
     said = Yard(tmp_path / "bot", exchange=exchange(server, api_key="${YARD_BINANCE_KEY}")).cli("positions")
     assert said.code == 2
-    assert "YARD_BINANCE_KEY is not set in this shell: without it the exchange cannot be asked" in said.err
+    assert (
+        "YARD_BINANCE_KEY is not set in this shell: without the key the exchange cannot be asked" in said.err
+    )
+    assert "does without" not in said.err, "it does not"
     assert server.desk.journal() == []
+
+
+def test_without_the_key_programs_are_told_the_cause_and_that_all_is_unknown(
+    tmp_path: Path, server: BinanceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"api_key": "YARD_BINANCE_KEY", "api_secret": "YARD_BINANCE_SECRET"}
+    for name in names.values():
+        monkeypatch.delenv(name, raising=False)
+    keys = {key: f"${{{name}}}" for key, name in names.items()}
+    said = Yard(tmp_path / "bot", exchange=exchange(server, **keys)).cli("positions", "--json")
+    assert said.code == 2
+    assert said.json["why"].startswith("YARD_BINANCE_KEY and YARD_BINANCE_SECRET are not set in this shell")
+    nothing = {"positions": None, "orders": None, "trouble": None}
+    assert said.json["symbols"] == {"SOLUSDT": nothing, "BTCUSDT": nothing}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_exchange_that_nobody_answers_at_is_told_in_words(
+    tmp_path: Path, server: BinanceServer, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    settings = Yard(tmp_path / "bot", exchange=exchange(server, base_url=url)).settings
+    assert positions_cli.show(settings, as_json, Console(), cli.fail, budget_s=0.5) == 1
+    said = capsys.readouterr().out
+    assert "Error" not in said
+    if as_json:
+        assert "no connection: Connection refused" in json.loads(said)["symbols"]["SOLUSDT"]["trouble"]
+    else:
+        assert "SOLUSDT, BTCUSDT: GET fapi/v3/positionRisk: no connection: Connection refused" in said

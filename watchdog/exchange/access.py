@@ -67,7 +67,11 @@ class Access:
             await asyncio.to_thread(_import)
         except Exception as error:  # noqa: BLE001 - a damaged environment must not hold up the rollback
             raise ExchangeError(
-                "python-binance", f"cannot be imported ({type(error).__name__})", "refused"
+                "python-binance",
+                "is not installed, or not whole: install the requirements anew"
+                if isinstance(error, ImportError)
+                else "is damaged: install the requirements anew",
+                "refused",
             ) from None
         client = self._make(self.settings)
         try:

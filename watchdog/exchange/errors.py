@@ -4,6 +4,7 @@ The text is built from the call's name, types, status and code alone. The except
 signed URLs, headers with the key, and whatever a server wrote: none of them is quoted or chained.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -30,6 +31,18 @@ CLOCK = -1021
 TOO_MANY = (-1003, -1015)
 UNSURE = (-1000, -1001, -1006, -1007, -1008, -1016)
 """Codes of an exchange in trouble: the same call may pass a moment later, and an order may have been executed."""
+
+_BROKEN = {
+    "gaierror": "its address cannot be found (DNS)",
+    "ClientConnectorDNSError": "its address cannot be found (DNS)",
+    "ClientConnectorCertificateError": "its certificate is not to be trusted",
+    "ClientSSLError": "no secure connection could be made",
+    "SSLError": "no secure connection could be made",
+    "ServerDisconnectedError": "the connection broke off",
+    "ConnectionResetError": "the connection broke off",
+    "ClientPayloadError": "the answer broke off",
+}
+"""What people are told of a connection, by the name of the exception."""
 
 NO_SUCH_CALL = 404
 WAIT_429_S = 10.0
@@ -105,7 +118,21 @@ def broken(call: str, error: Exception) -> ExchangeError:
     """No whole answer came: a time-out, or a connection that failed or broke."""
     if isinstance(error, TimeoutError):
         return ExchangeError(call, "no answer in time", "unreachable")
-    return ExchangeError(call, f"the connection failed ({type(error).__name__})", "unreachable")
+    return ExchangeError(call, _how(error), "unreachable")
+
+
+def _how(error: Exception) -> str:
+    """By the names of its types alone: aiohttp is not imported here, and what it says is not to be quoted."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if words := next((words for name, words in _BROKEN.items() if name in names), None):
+        return words
+    cause = getattr(error, "os_error", error)
+    number = getattr(cause, "errno", None)
+    if isinstance(number, int) and number > 0:
+        return f"no connection: {os.strerror(number)}"
+    if names & {"OSError", "ClientError"}:
+        return "the connection failed"
+    return f"the call failed within the library ({type(error).__name__})"  # a mistake, theirs or ours
 
 
 def garbled(call: str, what: str) -> ExchangeError:

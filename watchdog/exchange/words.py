@@ -74,14 +74,26 @@ def symbols(facts: Facts) -> Iterator[tuple[str, Facts]]:
 
 def unknown(facts: Facts) -> list[str]:
     """What could not be read, each with why."""
-    found = []
-    for symbol, body in symbols(facts):
-        parts = ["open orders"] if body["orders_state"] == "unknown" else []
-        parts += ["position"] if any(row["state"] == "unknown" for row in body["holdings"]) else []
-        if parts:
-            why = body["trouble"] or facts["why"] or "it was not confirmed in time"
-            found.append(f"{symbol}: {' and '.join(parts)} unknown ({why})")
-    return found
+    whys = causes(facts)
+    return [
+        f"{symbol}: {' and '.join(_unread(body))} unknown ({whys[symbol]})"
+        for symbol, body in symbols(facts)
+        if symbol in whys
+    ]
+
+
+def causes(facts: Facts) -> dict[str, str]:
+    """Why something of a symbol could not be read, for each of which that is so."""
+    return {
+        symbol: body["trouble"] or facts["why"] or "it was not confirmed in time"
+        for symbol, body in symbols(facts)
+        if _unread(body)
+    }
+
+
+def _unread(body: Facts) -> list[str]:
+    parts = ["open orders"] if body["orders_state"] == "unknown" else []
+    return parts + (["position"] if any(row["state"] == "unknown" for row in body["holdings"]) else [])
 
 
 def still_open(facts: Facts) -> list[str]:

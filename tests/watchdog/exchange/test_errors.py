@@ -1,6 +1,10 @@
 """How failures are told apart, and that their text is of our own making."""
 
+import errno
+
+import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 
 from watchdog.exchange.errors import ExchangeError, answered, broken
 
@@ -45,7 +49,34 @@ def test_a_code_that_people_can_mend_is_explained() -> None:
 
 def test_a_broken_connection_is_told_by_its_type_alone() -> None:
     error = broken("POST fapi/v1/order", ConnectionError("http://x/?signature=abc"))
-    assert str(error) == "POST fapi/v1/order: the connection failed (ConnectionError)"
+    assert str(error) == "POST fapi/v1/order: the connection failed"
     assert error.lost
     assert str(broken("x", TimeoutError(""))) == "x: no answer in time"
     assert isinstance(error, ExchangeError)
+
+
+KEY = ConnectionKey("127.0.0.1", 443, True, True, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            aiohttp.ClientConnectorError(KEY, OSError(errno.ECONNREFUSED, "x")),
+            "no connection: Connection refused",
+        ),
+        (aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "x")), "its address cannot be found (DNS)"),
+        (
+            aiohttp.ClientConnectorCertificateError(KEY, ValueError("x")),
+            "its certificate is not to be trusted",
+        ),
+        (aiohttp.ClientConnectorSSLError(KEY, OSError(1, "x")), "no secure connection could be made"),
+        (aiohttp.ServerDisconnectedError("http://x/?signature=abc"), "the connection broke off"),
+        (aiohttp.ClientPayloadError("http://x/?signature=abc"), "the answer broke off"),
+        (aiohttp.ClientOSError(errno.EPIPE, "x"), "no connection: Broken pipe"),
+        (aiohttp.ClientConnectionError("http://x/?signature=abc"), "the connection failed"),
+        (AttributeError("http://x/?signature=abc"), "the call failed within the library (AttributeError)"),
+    ],
+)
+def test_what_kept_the_exchange_from_being_reached_is_said_in_words(error: Exception, words: str) -> None:
+    assert str(broken("GET x", error)) == f"GET x: {words}"
