@@ -2,7 +2,8 @@
 """How the bot predicts, as the rollback playbook asks after a rollback: `--last-hour 1`.
 
 Reads the predictions file, the bot's log or the trade log, whichever tells of predictions, and compares the last
-hours with as many before. Changes nothing and needs no running watchdog. Exit 0 when there were predictions, 1 when
+hours with as many before; where another version became current meanwhile (a rollback), that one since then with the one
+before it, until then. Changes nothing and needs no running watchdog. Exit 0 when there were predictions, 1 when
 there were none, 2 for wrong usage or configuration.
 """
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from config import Settings
-from registry import ModelRegistry
+from registry import ModelRegistry, RegistryError
 from registry.history import switches
 from triggers import tells_loaded, tells_loading
+from watchdog import messages
 from watchdog.bot_log import BotLogParser
 from watchdog.comparison import Span, distribution, reading, table
 from watchdog.follow import Follower
+from watchdog.open_registry import open_registry
 from watchdog.predictions import SOURCES
 from watchdog.proof import names_of_all
 from watchdog.rules import load_error_rule
@@ -35,10 +37,16 @@ class Answer:
 
 
 def predictions(settings: Settings, hours: float, now: datetime) -> Answer:
-    """The distribution of the predictions of the last `hours`, beside that of as long before."""
+    """The distribution of the predictions of the last `hours`, beside that of as long before.
+
+    Never of two versions together: where another one became current meanwhile, the current one since then stands beside
+    the one before it, until then.
+    """
     span = timedelta(hours=hours)
-    before, after = Wanted("", now - 2 * span, now - span), Wanted("", now - span, now)
-    reader = Reader(settings, ())
+    versions, deployed, notes = _known(settings, now)
+    before, after = _windows(deployed, span, now)
+    split = before.version != after.version
+    reader = Reader(settings, versions)
     reader.read(before, after)
     source = best_source(before, after)
     left, right = reader.span(before, source), reader.span(after, source)
@@ -48,13 +56,53 @@ def predictions(settings: Settings, hours: float, now: datetime) -> Answer:
             f"No prediction was seen in the last {2 * hours:g} h: looked into {_places(settings)}"
         )
     else:
-        heads = (f"{hours:g} h before", f"last {hours:g} h")
+        of, last = "", f"{hours:g} h"
+        if split:
+            of, last = f" of {after.version}", messages.span(now - after.begin)
+        heads = None if split else (f"{hours:g} h before", f"last {hours:g} h")
         answer.lines.append(
-            f"{len(right.predictions)} predictions in the last {hours:g} h, from {SOURCES[source]}"
+            f"{len(right.predictions)} predictions{of} in the last {last}, from {SOURCES[source]}"
         )
         answer.lines += ["", *_histogram(right), "", *table(left, right, heads), "", reading(left, right)]
-    answer.lines += reader.unread
+    if split:
+        answer.lines.append(
+            f"{before.version} was current until {before.end:%Y-%m-%d %H:%M:%S} UTC, {after.version} is since "
+            f"{deployed[-1].begin:%Y-%m-%d %H:%M:%S} UTC: each is counted by itself."
+        )
+    answer.lines += [*notes, *reader.unread]
     return answer
+
+
+def _known(settings: Settings, now: datetime) -> tuple[set[str], list[Wanted], list[str]]:
+    """The versions of the registry; the spans in which each was current, in their order, the last one being that of the
+    current version; what is not known of that, as sentences."""
+    try:
+        data = open_registry(settings).read()
+    except RegistryError as error:
+        return set(), [], [f"Which version made them is not known: {error}"]
+    spans: list[Wanted] = []
+    for one in _every_deployment(settings, data["history"], now):
+        if spans and spans[-1].version == one.version and spans[-1].end == one.begin:
+            spans[-1].end = one.end  # promoted once more
+        else:
+            spans.append(one)
+    newest = spans[-1] if spans else Wanted("", now, now)
+    if newest.version != data["current_version"] or newest.end != now or newest.begin > now:
+        why = (
+            f"Since when {data['current_version']} is current is not known: others may have made some of them"
+        )
+        return set(data["models"]), [], [why]
+    return set(data["models"]), spans, []
+
+
+def _windows(deployed: Sequence[Wanted], span: timedelta, now: datetime) -> tuple[Wanted, Wanted]:
+    """What is compared: (before, after)."""
+    version = deployed[-1].version if deployed else ""
+    if len(deployed) < 2 or deployed[-1].begin <= now - 2 * span:
+        return Wanted(version, now - 2 * span, now - span), Wanted(version, now - span, now)
+    current, last = deployed[-1], deployed[-2]
+    before = Wanted(last.version, max(last.begin, last.end - span), last.end)
+    return before, Wanted(version, max(current.begin, now - span), now)
 
 
 def _places(settings: Settings) -> str:
@@ -105,14 +153,20 @@ def version(settings: Settings, registry: ModelRegistry, name: str, now: datetim
 
 def _deployments(settings: Settings, history: Sequence[object], name: str, now: datetime) -> Iterator[Wanted]:
     """Each span in which the version was current, as far as its times are known."""
+    return (span for span in _every_deployment(settings, history, now) if span.version == name)
+
+
+def _every_deployment(settings: Settings, history: Sequence[object], now: datetime) -> Iterator[Wanted]:
+    """The spans in which a version was current, in their order, as far as their times are known."""
     begin: datetime | None = None
+    version = ""
     for switch in switches(history):
         at = _time(settings, switch.event.get("timestamp"))
         if begin is not None and at is not None:
-            yield Wanted(name, begin, at)
-        begin = at if switch.version == name else None
+            yield Wanted(version, begin, at)
+        begin, version = at, switch.version
     if begin is not None:
-        yield Wanted(name, begin, now)
+        yield Wanted(version, begin, now)
 
 
 def _time(settings: Settings, written: object) -> datetime | None:

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -72,6 +74,91 @@ def test_the_bots_log_is_believed_before_entries(bot: DemoBot) -> None:
     assert code == 0
     assert "50 predictions in the last 1 h, from the bot's log" in out
     assert "up 50.0 %, down 50.0 %" in out
+
+
+def rolled_back(bot: DemoBot, minutes_ago: float) -> None:
+    """To v2.0.0, so long ago."""
+    bot.registry.rollback()
+    path = bot.models / "registry.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["history"][-1]["timestamp"] = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).isoformat()
+    path.write_text(json.dumps(data), encoding="utf-8")
+
+
+def test_predictions_of_two_versions_are_told_apart_after_a_rollback(bot: DemoBot) -> None:
+    for minute in range(80):
+        log(
+            bot,
+            80 - minute,
+            "Prediction: 1 (confidence 0.91)" if minute < 40 else "Prediction: -1 (confidence 0.62)",
+        )
+    rolled_back(bot, 40.5)
+    code, out, err = run(bot, "analyze_predictions.py", "--last-hour", "1")
+    assert (code, err) == (0, "")
+    assert "40 predictions of v2.0.0 in the last 40" in out
+    assert "confidence 0.9 to 1.0       0" in out, "those are of v2.1.0"
+    assert "up 0.0 %, down 100.0 %" in out
+    assert "| | before (v2.1.0) | since (v2.0.0) |" in out
+    assert "| predictions | 40 | 40 |" in out
+    assert "| share up | 100.0 % | 0.0 % |" in out
+    assert "v2.1.0 was current until " in out
+    assert "v2.0.0 is since " in out
+
+
+def test_a_rollback_before_the_last_hours_leaves_them_whole_and_is_compared_with_what_was_before_it(
+    bot: DemoBot,
+) -> None:
+    for minute in range(150):
+        log(
+            bot,
+            150 - minute,
+            "Prediction: 1 (confidence 0.91)" if minute < 60 else "Prediction: -1 (confidence 0.62)",
+        )
+    rolled_back(bot, 90.5)
+    out = run(bot, "analyze_predictions.py", "--last-hour", "1")[1]
+    assert "of v2.0.0 in the last 1 h" in out
+    assert "| share up | 100.0 % | 0.0 % |" in out
+
+
+def test_a_prediction_that_names_another_version_is_not_counted(bot: DemoBot) -> None:
+    file = bot.folder / "predictions.jsonl"
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    lines = [
+        {"timestamp": at.isoformat(), "direction": 1, "model_version": v}
+        for v in ("v2.1.0", "v2.0.0", "v2.1.0")
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    config = bot.folder / "watchdog.yaml"
+    config.write_text(
+        config.read_text(encoding="utf-8") + f"monitor: {{predictions: {file}}}\n", encoding="utf-8"
+    )
+    assert "2 predictions in the last 1 h, from monitor.predictions" in run(bot, "analyze_predictions.py")[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data.update(current_version="v2.0.0"), "Since when v2.0.0 is current is not known"),
+        (lambda data: data["history"][-1].pop("timestamp"), "Since when v2.1.0 is current is not known"),
+        (lambda data: data.update(models=7), "Which version made them is not known"),
+    ],
+)
+def test_what_is_not_known_of_the_versions_is_said(
+    bot: DemoBot, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    path = bot.models / "registry.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    code, out, err = run(bot, "analyze_predictions.py", "--last-hour", "6")
+    assert (code, err) == (0, "")
+    assert words in out
+    assert "| | 6 h before | last 6 h |" in out
+
+
+def test_a_version_that_was_promoted_once_more_is_not_compared_with_itself(bot: DemoBot) -> None:
+    bot.registry.promote_model("v2.1.0", {})
+    assert "| | 6 h before | last 6 h |" in run(bot, "analyze_predictions.py", "--last-hour", "6")[1]
 
 
 def test_without_any_prediction_it_says_where_it_looked(bot: DemoBot) -> None:
