@@ -49,7 +49,11 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
     for number, line in enumerate(plan, 1):
         say(out, f"{number}. would {line}")
     if settings.mode == "observe":
-        say(out, f"but mode is observe in {settings.path}: it would be refused", "yellow")
+        say(
+            out,
+            f"but mode is observe in {settings.path}: it would be refused; set mode: act there first",
+            "yellow",
+        )
     return say(out, "dry run: nothing was done", "dim")
 
 
@@ -68,7 +72,8 @@ def order(settings: Settings, what: What, who: str, reason: str, to: str | None,
     """Gives the order and follows it to where the bot is safe; 1 when it was refused or the bot ended up halted."""
     reason, who = one_line(reason, MOST_REASON), one_line(who, MOST_NAME)
     daemon = locks(settings)[0].holder()
-    if settings.mode == "observe" and what in {"rollback", "halt"}:
+    if daemon is None and settings.mode == "observe" and what in {"rollback", "halt"}:
+        # A running one is asked: it may have been started before the file said so, and a halt must get through.
         return say(out, messages.observes(settings, what, daemon), "red", 1)
     control = ControlFolder(settings.control_dir)
     try:

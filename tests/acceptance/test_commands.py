@@ -49,10 +49,13 @@ def test_orders_to_a_running_daemon(tmp_path: Path, make_house: MakeHouse) -> No
     halted = house.cli("halt", "--reason", "enough")
     assert halted.returncode == 0, halted.stdout
     assert house.bots() == []
-    assert house.cli("status").returncode == 1
+    status = house.cli("status")
+    assert status.returncode == 1
+    assert re.search(r"halted since [-0-9]{10} [:0-9]{8} UTC by .* \(by command\): enough", status.stdout)
     resumed = house.cli("resume", "--reason", "go on")
-    assert resumed.returncode == 0
-    house.wait(lambda: len(bot.loaded("v2.0.0")) == 2, "the bot runs again")
+    assert resumed.returncode == 0, resumed.stdout
+    assert f"the bot runs on v2.0.0, pid {house.bot_pid()}: its log says: " in resumed.stdout
+    assert len(bot.loaded("v2.0.0")) == 2
 
 
 def test_a_rollback_without_a_daemon_runs_the_same_procedure(tmp_path: Path, make_house: MakeHouse) -> None:

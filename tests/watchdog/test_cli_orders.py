@@ -403,6 +403,17 @@ def test_an_answer_to_an_order_of_before_is_not_taken_for_this_ones(yard: Yard) 
         assert yard.cli("resume").out.splitlines()[-1] == "obeyed the second"
 
 
+def test_a_running_watchdog_is_asked_though_the_file_says_observe_by_now(yard: Yard) -> None:
+    yard.configure(mode="observe")
+
+    def act(journal: Journal, order: Order, number: int) -> None:
+        journal.answer(number, "refused: mode is observe, do it yourself")
+
+    with played(yard, "halt", act=act):
+        said = yard.cli("halt")
+    assert (said.code, said.out.splitlines()[-1]) == (1, "refused: mode is observe, do it yourself")
+
+
 # -- a resume is followed until the bot is proved to run
 
 
