@@ -38,6 +38,7 @@ from watchdog.journal import Journal
 from watchdog.log_files import read_tail
 from watchdog.messages import span
 from watchdog.model_files import ModelFiles
+from watchdog.order_words import how_to_restart
 from watchdog.place import Place
 from watchdog.proof import Names, names_of_all
 from watchdog.trades import CUT, MOST_S_A_TICK, Trades
@@ -406,7 +407,7 @@ class Collector:
         pid = self.running[0].pid
         return (
             f"{self.deployment.version} was promoted, but the bot (pid {pid}) still runs {runs}, which it loaded "
-            f"before: the trade rules do not judge. Restart the bot{messages.how_to_restart(self._settings, pid)}"
+            f"before: the trade rules do not judge. Restart the bot{how_to_restart(self._settings, pid)}"
         )
 
     @property

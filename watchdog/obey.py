@@ -16,8 +16,9 @@ from watchdog import odd_flags
 from watchdog.collect import Collector
 from watchdog.incident import Order
 from watchdog.incidents import Incidents
-from watchdog.messages import HALT_OVER, PAUSE_OVER, Severity, observes
+from watchdog.messages import Severity
 from watchdog.odd_flags import OddFlags
+from watchdog.order_words import HALT_OVER, PAUSE_OVER, observes
 from watchdog.orders import ControlFolder, OrderError, in_words
 from watchdog.world import World
 

@@ -9,7 +9,7 @@ from config import Settings
 from watchdog.assemble import journal_path, locks
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError, StepRow
-from watchdog.messages import HALT_OVER, PAUSE_OVER
+from watchdog.order_words import HALT_OVER, PAUSE_OVER
 from watchdog.orders import ControlFolder
 from watchdog.resume_follow import Comeback
 from watchdog.screen import say

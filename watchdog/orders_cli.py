@@ -10,6 +10,7 @@ from watchdog.by_hand import carry_out
 from watchdog.lock import LockedError
 from watchdog.open_registry import open_registry
 from watchdog.order_follow import What, follow
+from watchdog.order_words import observes
 from watchdog.orders import MOST_NAME, MOST_REASON, ControlFolder, OrderError
 from watchdog.plain import one_line
 from watchdog.resume_follow import Comeback
@@ -74,7 +75,7 @@ def order(settings: Settings, what: What, who: str, reason: str, to: str | None,
     daemon = locks(settings)[0].holder()
     if daemon is None and settings.mode == "observe" and what in {"rollback", "halt"}:
         # A running one is asked: it may have been started before the file said so, and a halt must get through.
-        return say(out, messages.observes(settings, what, daemon), "red", 1)
+        return say(out, observes(settings, what, daemon), "red", 1)
     control = ControlFolder(settings.control_dir)
     try:
         if daemon is None and what in {"rollback", "halt"}:

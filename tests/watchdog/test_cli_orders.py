@@ -22,7 +22,7 @@ import pytest
 from tests.watchdog.yard import Said, Yard
 from watchdog.incident import Incident, Order
 from watchdog.journal import Journal
-from watchdog.messages import HALT_OVER, PAUSE_OVER
+from watchdog.order_words import HALT_OVER, PAUSE_OVER
 
 
 @pytest.fixture
