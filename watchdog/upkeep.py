@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 EVERY = timedelta(hours=1)
 """How often the file is looked at, and how soon what failed is tried again."""
+LOOK_S = 10.0
+LOOK_TIMES = 1000.0
+"""So soon the file is read for damage again, and after so many times what that took: a thousandth of a core."""
 BATCH = 100
 """Rows a transaction."""
 PAUSE_S = 0.05
@@ -34,16 +37,33 @@ WAL_MOST_BYTES = 64 * 1024 * 1024
 """A -wal file of this size is kept from being emptied by somebody: it has grown to 16 times its usual size."""
 
 
+def fault(path: Path) -> str:
+    """What is wrong with a database file, "" when it is sound. Reads all of it, beside whoever writes."""
+    try:
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)
+        with contextlib.closing(db):
+            (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return str(error) if means_damage(error) else ""  # locked, or no rights: that is not the file's fault
+    return "" if found == "ok" else str(found)
+
+
 class Upkeep:
     """`look` after every tick, in the event loop; `settle` before the files are closed."""
 
     def __init__(
-        self, world: World, outbox: Outbox, control: ControlFolder, wal_most_bytes: int = WAL_MOST_BYTES
+        self,
+        world: World,
+        outbox: Outbox,
+        control: ControlFolder,
+        wal_most_bytes: int = WAL_MOST_BYTES,
+        check: Callable[[Path], str] = fault,
     ) -> None:
         self._world, self._outbox, self._control = world, outbox, control
-        self._wal_most_bytes = wal_most_bytes
+        self._wal_most_bytes, self._check = wal_most_bytes, check
         self._task: asyncio.Task[None] | None = None
         self._next_s = self._next_pruning_s = world.clock.monotonic()
+        self._next_look_s = self._next_s + LOOK_S
         self._ending = False
 
     def look(self) -> None:
@@ -57,6 +77,8 @@ class Upkeep:
         if now_s >= self._next_s:
             self._next_s = now_s + EVERY.total_seconds()
             self._task = asyncio.get_running_loop().create_task(self._work(now_s), name="upkeep")
+        elif now_s >= self._next_look_s:
+            self._task = asyncio.get_running_loop().create_task(self.look_for_damage(), name="upkeep")
 
     async def settle(self) -> None:
         """Returns when nothing is written any more; what is not done is done after the next start."""
@@ -123,9 +145,13 @@ class Upkeep:
     # -- the file's size
 
     async def look_for_damage(self) -> None:
-        """SQLite meets damage only where it reads, and its cache hides it: a restart would be the first to see it."""
-        journal = self._world.journal
-        journal.damage = journal.damage or await asyncio.to_thread(fault, journal.path)
+        """SQLite meets damage only where it reads, and its cache hides it: a restart would be the first to see it, and
+        till then no command could read what is going on."""
+        journal, clock = self._world.journal, self._world.clock
+        began_s = clock.monotonic()
+        journal.damage = journal.damage or await asyncio.to_thread(self._check, journal.path)
+        ended_s = clock.monotonic()
+        self._next_look_s = ended_s + max(LOOK_S, LOOK_TIMES * (ended_s - began_s))
 
     async def keep_small(self) -> None:
         """Gives free pages back to the disk, empties the -wal file, and tells who keeps that from being done."""
@@ -149,17 +175,6 @@ class Upkeep:
             f"End that reader (a forgotten `sqlite3` shell, a backup that hangs) before the disk is full.",
             "warning",
         )
-
-
-def fault(path: Path) -> str:
-    """What is wrong with a database file, "" when it is sound. Reads all of it, beside whoever writes."""
-    try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)
-        with contextlib.closing(db):
-            (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
-    except sqlite3.Error as error:
-        return str(error) if means_damage(error) else ""  # locked, or no rights: that is not the file's fault
-    return "" if found == "ok" else str(found)
 
 
 def holders(path: Path) -> list[int]:

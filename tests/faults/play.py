@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def play(life: Life, top: Path) -> Result:
     began = time.monotonic()
     try:
         outcome, struck, problems = _live(life, top)
-    except (AssertionError, OSError) as error:
-        outcome, struck, problems = "error", True, (f"{type(error).__name__}: {error}",)
+    except Exception:  # noqa: BLE001 (whatever it is, it is this life's, and the others go on)
+        outcome, struck, problems = "error", True, (traceback.format_exc(),)
     if not problems:
         shutil.rmtree(top, ignore_errors=True)
     return Result(life, outcome, struck, problems, time.monotonic() - began)

@@ -121,6 +121,7 @@ async def test_a_watchdog_that_only_observes_refuses_to_touch_the_bot(build: Bui
     house.flag(name)
     house.look()
     ((_, answer),) = house.answers
+    assert answer is not None
     assert answer.startswith(
         f"refused: mode is observe in {house.settings.path}, the watchdog does not touch"
     )

@@ -1,6 +1,7 @@
 """What is put away and what never is, on real files with a manual clock."""
 
 import asyncio
+import itertools
 import os
 import signal
 import sqlite3
@@ -458,3 +459,37 @@ async def test_the_look_at_the_file_finds_damage_and_marks_the_journal(attic: At
             file.write(b"\xa5" * 4096)
     await attic.day()
     assert attic.journal.damage or attic.outbox.damage
+
+
+async def test_damage_behind_the_cache_is_met_within_seconds(attic: Attic) -> None:
+    """The daemon's own connection has the page in memory; whoever opens the file now cannot read it."""
+    await attic.day()
+    attic.journal.checkpoint()
+    with attic.journal.path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * 4096)
+    await attic.day()
+    assert not attic.journal.damage
+    attic.house.machine.go(upkeep.LOOK_S)
+    await attic.day()
+    assert attic.journal.damage
+
+
+async def test_a_large_file_is_read_for_damage_the_less_often(house: House) -> None:
+    """A thousandth of a core."""
+    machine, looks = house.machine, list[float]()
+
+    def slow(_: Path) -> str:
+        looks.append(machine.monotonic_s)
+        machine.go(0.5)
+        return ""
+
+    outbox = Outbox(house.settings.state_dir / "watchdog.db")
+    work = Upkeep(house.world, outbox, house.control, check=slow)
+    for _ in range(120):
+        work.look()
+        await work.finished()
+        machine.go(upkeep.LOOK_S)
+    outbox.close()
+    assert len(looks) == 3
+    assert all(late - soon >= 500 for soon, late in itertools.pairwise(looks))
