@@ -42,9 +42,19 @@ async def ask(url: str, timeout_s: float = TIMEOUT_S) -> Health:
                     break
             status = answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError, ValueError) as error:
-        return Health("silent", None, f"does not answer ({type(error).__name__})")
+        return Health("silent", None, f"does not answer ({_why(error)})")
     state: Literal["well", "unwell"] = "well" if 200 <= status < 300 else "unwell"
     return Health(state, version_in(body), f"answers {status}")
+
+
+def _why(error: Exception) -> str:
+    name = type(error).__name__
+    words = {
+        "ConnectError": "no connection",
+        "ReadTimeout": "no answer in time",
+        "ConnectTimeout": "no answer in time",
+    }
+    return "no answer in time" if isinstance(error, TimeoutError) else words.get(name, name)
 
 
 def version_in(body: bytes) -> str | None:

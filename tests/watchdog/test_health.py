@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from watchdog.health import MOST_BYTES, ask, version_in
+from watchdog.health import MOST_BYTES, Health, ask, version_in
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +67,7 @@ async def test_a_redirect_is_not_followed_and_not_well() -> None:
 async def test_nobody_there_is_silent() -> None:
     async with endpoint() as url:
         pass
-    assert (await ask(url)).state == "silent"
+    assert await ask(url) == Health("silent", None, "does not answer (no connection)")
 
 
 @pytest.mark.parametrize("answer", [b"", b"\xff\xfe\x00", b"HTTP/1.1 2", b"SSH-2.0-OpenSSH\r\n\r\n"])
@@ -79,7 +79,7 @@ async def test_what_is_no_http_is_silent(answer: bytes) -> None:
 async def test_a_slow_drip_takes_no_longer_than_the_time_allowed() -> None:
     began = time.monotonic()
     async with endpoint(b"HTTP/1.1 200 OK\r\n", *[b"a"] * 1000, pause_s=0.05) as url:
-        assert (await ask(url, timeout_s=0.3)).state == "silent"
+        assert await ask(url, timeout_s=0.3) == Health("silent", None, "does not answer (no answer in time)")
     assert time.monotonic() - began < 10
 
 

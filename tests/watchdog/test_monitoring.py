@@ -318,7 +318,7 @@ async def test_an_endpoint_that_is_unwell_for_long_is_told_once(build: Build) ->
 
 
 async def test_an_endpoint_that_is_silent_proves_nothing(long: House) -> None:
-    answering(long, Health("silent", None, "does not answer (ConnectError)"))
+    answering(long, Health("silent", None, "does not answer (no connection)"))
     run = await monitored(long)
     assert isinstance(await procedure.monitor(run), Done)
     assert looks(run)["health"][0] == "not yet"
