@@ -37,7 +37,9 @@ def play(life: Life, top: Path) -> Result:
     began = time.monotonic()
     try:
         outcome, struck, problems = _live(life, top)
-    except Exception:  # noqa: BLE001 (whatever it is, it is this life's, and the others go on)
+    except (AssertionError, OSError) as error:
+        outcome, struck, problems = "error", True, (f"{type(error).__name__}: {error}",)
+    except Exception:  # noqa: BLE001 (a mistake of the stage is this life's, and the others go on)
         outcome, struck, problems = "error", True, (traceback.format_exc(),)
     if not problems:
         shutil.rmtree(top, ignore_errors=True)
