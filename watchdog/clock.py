@@ -86,3 +86,27 @@ def _before(at: datetime, delta: timedelta) -> datetime:
         return at - delta
     except OverflowError:
         return at
+
+
+class Budget:
+    """Time to wait for something that counts only while somebody looks: a watchdog that was frozen (SIGSTOP, a paused
+    virtual machine, a disk that hung) must not blame what it waits for.
+
+    Every call of `over` or `left_s` is a look; of the time since the last one at most `most_gap_s` seconds count, so
+    that it ends in the end however slow the looks are. `monotonic` in seconds.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], seconds: float, most_gap_s: float = 2.0) -> None:
+        self._monotonic, self._most_gap_s = monotonic, most_gap_s
+        self._left_s, self._seen_s = seconds, monotonic()
+
+    def left_s(self) -> float:
+        """What is left in seconds, zero when it is over."""
+        now_s = self._monotonic()
+        self._left_s -= min(now_s - self._seen_s, self._most_gap_s)
+        self._seen_s = now_s
+        return max(0.0, self._left_s)
+
+    def over(self) -> bool:
+        """Whether so much time was looked at."""
+        return self.left_s() <= 0.0

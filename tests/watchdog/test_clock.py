@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.watchdog.fakes import START, ManualClock
-from watchdog.clock import LIVE, STEP_S, Clock, utc_now
+from watchdog.clock import LIVE, STEP_S, Budget, Clock, utc_now
 
 HOUR = timedelta(hours=1)
 
@@ -145,3 +145,29 @@ def test_steady_time_never_goes_back_and_never_jumps(changes: list[tuple[float, 
             assert abs(now - before - timedelta(seconds=seconds)) <= timedelta(microseconds=10)
         assert abs(clock.steady(machine.wall) - now) <= LIVE
         before = now
+
+
+def test_only_the_time_in_which_somebody_looked_is_used_up(machine: ManualClock) -> None:
+    budget = Budget(machine.clock().monotonic, 10.0)
+    for _ in range(8):
+        machine.go(1.0)
+        assert not budget.over()
+    machine.go(600.0)  # frozen: only as much counts as two looks may lie apart
+    assert budget.left_s() == 0.0
+    assert budget.over()
+
+
+def test_a_frozen_watchdog_has_time_left_when_it_goes_on(machine: ManualClock) -> None:
+    budget = Budget(machine.clock().monotonic, 10.0, most_gap_s=0.5)
+    machine.go(600.0)
+    assert budget.left_s() == pytest.approx(9.5)
+    assert budget.left_s() == pytest.approx(9.5)  # a second look at once uses up nothing
+
+
+def test_looks_that_are_always_slow_come_to_an_end(machine: ManualClock) -> None:
+    budget = Budget(machine.clock().monotonic, 10.0)
+    looks = 0
+    while not budget.over():
+        machine.go(30.0)
+        looks += 1
+    assert looks == 5
