@@ -20,6 +20,7 @@ from typing import Protocol
 
 from config import Settings
 from watchdog.bots import launch, proc
+from watchdog.clock import Budget
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,8 @@ async def execute(
         if gently:
             _stand_back(process.pid)
         try:
-            while process.poll() is None and time.monotonic() - began < timeout_s:
+            budget = Budget(time.monotonic, timeout_s)
+            while process.poll() is None and not budget.over():
                 output.read()
                 await wait(POLL_S)
             code, seconds = process.poll(), time.monotonic() - began

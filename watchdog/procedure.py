@@ -23,6 +23,7 @@ from watchdog import after_words, checklist, doubt, loading, messages, monitorin
 from watchdog.bots.base import BotError, EndedAtOnceError, NoAnswerError, Running
 from watchdog.bots.last_resort import kill_known
 from watchdog.bots.writers import told, writers
+from watchdog.clock import Budget
 from watchdog.exchange.step import last_look, settle
 from watchdog.incident import Incident
 from watchdog.world import World
@@ -326,8 +327,8 @@ async def start_bot(run: Run) -> Outcome:
     except BotError as error:
         return Halt(f"the bot could not be started, which no other version would mend: {error}")
     proof = loading.Watcher(world, incident, running)
-    until = world.clock.monotonic() + world.settings.bot.stays_up_for.total_seconds()
-    while world.clock.monotonic() < until:
+    budget = Budget(world.clock.monotonic, world.settings.bot.stays_up_for.total_seconds())
+    while not budget.over():
         state, why = await proof.look()
         if state == "wrong":
             return OlderVersion(why)
@@ -409,8 +410,9 @@ async def confirm_loaded(run: Run) -> Outcome:
     if not found:
         return OlderVersion("the bot ended before it had proved what it loaded")
     proof = loading.Watcher(world, incident, found[0])
-    until = world.clock.monotonic() + world.settings.bot.start_timeout.total_seconds()
+    budget = Budget(world.clock.monotonic, world.settings.bot.start_timeout.total_seconds())
     while True:
+        over = budget.over()  # asked before the look: what was logged while nobody looked is read first
         state, why = await proof.look()
         if state == "proven":
             now = world.now()
@@ -424,7 +426,7 @@ async def confirm_loaded(run: Run) -> Outcome:
             return Done(f"bot restarted on {incident.target}: {why}")
         if state == "wrong":
             return OlderVersion(why)
-        if world.clock.monotonic() >= until:
+        if over:
             return OlderVersion(f"not proved within {messages.span(world.settings.bot.start_timeout)}: {why}")
         await run.wait(LOOK_S)
 

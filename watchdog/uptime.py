@@ -6,6 +6,7 @@ from datetime import datetime
 from watchdog import after_words, keep_alive
 from watchdog.bots.base import BotError, Running
 from watchdog.checklist import Look
+from watchdog.clock import Budget
 from watchdog.incident import Incident
 from watchdog.tell import Severity
 from watchdog.world import World
@@ -26,7 +27,7 @@ class Uptime:
         # An owner (systemd, a container engine) is asked by running its client: no more often than by the ticks.
         self._every_s = world.settings.poll_interval.total_seconds() if world.bot.supervised else 0.0
         self._next_s = world.clock.monotonic()
-        self._down_since_s: float | None = None
+        self._down: Budget | None = None
         self._seen = Look("process", "not yet", "process not seen", "it was not looked at yet")
 
     async def look(self) -> Look:
@@ -34,19 +35,20 @@ class Uptime:
         now_s = self._world.clock.monotonic()
         if now_s >= self._next_s:
             self._next_s = now_s + self._every_s
-            self._seen = await self._look(now_s)
+            self._seen = await self._look()
         return self._seen
 
-    async def _look(self, now_s: float) -> Look:
+    async def _look(self) -> Look:
         try:
             found = await self._world.bot.find()
         except BotError as error:
             return Look("process", "not yet", "process not known", f"it cannot be known: {error}")
         if not found:
-            self._down_since_s = now_s if self._down_since_s is None else self._down_since_s
+            patience_s = self._world.settings.bot.start_timeout.total_seconds()
+            self._down = self._down or Budget(self._world.clock.monotonic, patience_s)
             trouble = f": {self._world.bot.trouble}" if self._world.bot.trouble else ""
             return Look("process", "bad", "process down", f"the bot is down{trouble}")
-        self._down_since_s = None
+        self._down = None
         facts, pid = self._incident.facts, found[0].pid
         if facts.get("process") not in [[bot.pid, bot.started_ticks] for bot in found]:
             self._another(found[0])
@@ -77,8 +79,9 @@ class Uptime:
             minutes = keep_alive.WITHIN.total_seconds() / 60
             allowed = f"bot.max_restarts is {bot.max_restarts}"
             return f"The restored bot restarted {count} times in {minutes:.0f} min ({allowed})"
-        down_s = 0.0 if self._down_since_s is None else self._world.clock.monotonic() - self._down_since_s
+        over = self._down is not None and self._down.over()
         trouble = self._world.bot.trouble
-        if self._world.bot.supervised and trouble and down_s > bot.start_timeout.total_seconds():
-            return f"The restored bot does not stay up: {trouble}, down for {down_s:.0f} s"
+        if self._world.bot.supervised and trouble and over:
+            limit_s = bot.start_timeout.total_seconds()
+            return f"The restored bot does not stay up: {trouble}, down for more than {limit_s:.0f} s"
         return None

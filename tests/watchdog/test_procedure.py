@@ -565,6 +565,43 @@ async def test_a_bot_that_does_not_prove_the_right_model_is_no_good(
     assert "monitor_from" not in found.incident.facts
 
 
+async def test_a_watchdog_that_was_frozen_does_not_blame_the_bot_that_loads_meanwhile(house: House) -> None:
+    house.bot.loads["v2.0.0"] = "nothing"
+    found = await started(house)
+    begun, frozen = house.machine.monotonic_s, False
+
+    def freeze() -> None:
+        nonlocal frozen
+        if not frozen and house.machine.monotonic_s >= begun + 2.0:
+            frozen = True
+            house.machine.go(600)
+        elif house.machine.monotonic_s >= begun + 601.0 and house.bot.loads["v2.0.0"] == "nothing":
+            house.bot.loads["v2.0.0"] = "well"
+            house.bot.log("Loading ensemble model from ./models_saved/ensemble_v2.0.0.pkl")
+            house.bot.log("Ensemble model loaded successfully")
+
+    house.machine.at_sleep.append(freeze)
+    assert isinstance(await procedure.confirm_loaded(found), Done)
+
+
+async def test_the_time_to_stay_up_is_time_in_which_somebody_looked(build: Build) -> None:
+    house = build(bot={"stays_up_for": "4s"})
+    house.bot.begin(by_hand=True)
+    found = await switched(house)
+    begun: list[float] = []
+
+    def freeze() -> None:
+        now_s = house.machine.monotonic_s
+        if not begun and house.bot.starts:
+            begun.append(now_s)
+            house.machine.go(60)
+        elif begun and now_s >= begun[0] + 61.0:
+            house.bot.die(1)
+
+    house.machine.at_sleep.append(freeze)
+    refused(await procedure.start_bot(found), OlderVersion, "the bot ended (exit code 1)")
+
+
 async def test_what_the_log_said_before_the_start_proves_nothing(house: House) -> None:
     house.bot.log("Loading ensemble model from ./models_saved/ensemble_v2.0.0.pkl")
     house.bot.log("Ensemble model loaded successfully")

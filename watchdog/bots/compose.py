@@ -20,6 +20,7 @@ from watchdog.bots.found import Argv, Found, sort_out
 from watchdog.bots.restarts import Restarts
 from watchdog.bots.runs import Runs
 from watchdog.bots.tree import GRACE_S, KILL_WAIT_S
+from watchdog.clock import Budget
 
 Remembered = tuple[int, int, str]  # pid, started_ticks, boot id
 
@@ -96,7 +97,7 @@ class ComposeBot:
             found = await self._look()
         beginning = Beginning(self._engine, self._clients(), self._start_timeout_s, found)
         job = asyncio.ensure_future(beginning.ask())
-        until = self._monotonic() + self._start_timeout_s
+        budget = Budget(self._monotonic, self._start_timeout_s)
         try:
             while True:
                 done, found = job.done(), await self._look()
@@ -105,7 +106,7 @@ class ComposeBot:
                 if done:
                     await self._output.follow(found)
                     raise beginning.why_not(found, job.result(), self.output_tail(5))
-                if self._monotonic() >= until:
+                if budget.over():
                     raise beginning.too_slow()
                 await wait(POLL_S)
         finally:

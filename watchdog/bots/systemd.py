@@ -17,6 +17,7 @@ from watchdog.bots.systemctl import Said, Systemctl
 from watchdog.bots.take_down import TakeDown
 from watchdog.bots.tree import GRACE_S, KILL_WAIT_S
 from watchdog.bots.unit import DOWN, PROPERTIES, UnitState, parse
+from watchdog.clock import Budget
 
 Remembered = tuple[int, int, str]  # pid, started_ticks, boot id
 
@@ -145,7 +146,7 @@ class SystemdBot:
 
     async def _started(self, job: asyncio.Future[Said], wait: Wait) -> Running:
         """Waits until there is a main process, or until it is clear that there will be none."""
-        until = self._monotonic() + self._start_timeout_s
+        budget = Budget(self._monotonic, self._start_timeout_s)
         while True:
             asked = job.done()
             state = await self._look()
@@ -158,7 +159,7 @@ class SystemdBot:
             ended = state.exited or (state.active in DOWN and not state.starting)
             if asked and (state.resting or ended):
                 raise await self._why_not(state, job.result())
-            if self._monotonic() >= until:
+            if budget.over():
                 raise BotError(
                     f"{state.name} has had no main process for {self._start_timeout_s:g} s: systemd says "
                     f"{state.active} ({state.sub}), so ExecStartPre= or a unit that it needs takes long. See "
