@@ -74,7 +74,7 @@ class Holding:
     locked: Decimal = Decimal(0)
     """How much of it open orders hold (spot)."""
     dust: bool = False
-    """Too little to be sold (spot)."""
+    """Too little for any order."""
 
     @property
     def state(self) -> Literal["unknown", "flat", "open"]:

@@ -36,7 +36,11 @@ class Market(Protocol):
 
 
 def agreed(symbol: str, first: list[Holding], second: list[Holding]) -> list[Holding]:
-    """What two readings have in common, flat sides left out; `garbled` when they differ."""
+    """What two readings have in common, flat sides left out; `garbled` when they differ, or when one of them has two
+    rows for a side, for nobody can say which of them holds."""
+    for reading in (first, second):
+        if len({holding.side for holding in reading}) < len(reading):
+            raise garbled("positions", f"two rows about the same side of {symbol}")
     held = [holding for holding in first if holding.state != "flat"]
     if {h.side: h.amount for h in held} != {h.side: h.amount for h in second if h.state != "flat"}:
         raise garbled("positions", f"two answers about {symbol} contradict each other")

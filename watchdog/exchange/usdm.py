@@ -1,6 +1,7 @@
 """USD-M futures. Conditional orders live with a service of their own since 2025-12-09, and are asked for apart."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -63,7 +64,12 @@ class UsdmMarket:
             second = await self._where_it_exists(self._in_account(symbol))
         if not second and first:
             second = await self._positions(symbol, newest)
-        return agreed(symbol, first, second or [])
+        return [self._told_dust(holding) for holding in agreed(symbol, first, second or [])]
+
+    def _told_dust(self, holding: Holding) -> Holding:
+        """The steps of a symbol are known once something of it was to be closed; till then nothing counts as dust."""
+        limits = self._rules.get(holding.symbol)
+        return replace(holding, dust=limits is not None and abs(holding.amount or Decimal(0)) < limits.step)
 
     async def _where_it_exists(self, asked: Awaitable[list[Holding]]) -> list[Holding] | None:
         try:
@@ -102,13 +108,16 @@ class UsdmMarket:
             )
 
     async def close(self, holding: Holding, client_id: str) -> None:
-        """Reduce-only; in hedge mode the position's side says the same, and reduceOnly is not taken."""
+        """Reduce-only; in hedge mode the position's side says the same, and reduceOnly is not taken. `refused`, and
+        nothing is sent, for less than one step; the next reading calls it dust."""
         assert holding.amount is not None
         amount = abs(holding.amount)
         limits = await self._limits(holding.symbol)
         if limits is not None and limits.step > 0:
             amount = min(amount, limits.most)
             amount -= amount % limits.step
+        if amount == 0:
+            raise ExchangeError("new order", "there is no whole step of it in one order", "refused")
         params = {
             "symbol": holding.symbol,
             "side": "SELL" if holding.amount > 0 else "BUY",

@@ -138,8 +138,8 @@ def _held(body: Facts, row: Facts) -> str:
         return f"{holding(row)}, which is not flat"
     closing = _closing(body, row)
     if row["dust"]:
-        rest = f"; the rest was sold by {_by(closing)}" if closing is not None else ""
-        return f"{holding(row)}: dust, too little to be sold, left{rest}"
+        rest = f"; the rest was closed by {_by(closing)}" if closing is not None and _sent(closing) else ""
+        return f"{holding(row)}: dust, too little for an order, left{rest}"
     return f"{holding(row)}: {'kept' if closing is None else 'not closed'}; {protection(row)}"
 
 

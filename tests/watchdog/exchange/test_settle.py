@@ -43,6 +43,15 @@ def posted(bench: Bench) -> list[dict[str, Any]]:
     return [entry["params"] for entry in bench.desk.journal("POST *")]
 
 
+def of_positions(change: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Callable[[str, Any], Any]:
+    """Every answer about positions, each row of which was changed into these."""
+
+    def forge(uri: str, answer: Any) -> Any:
+        return [new for row in answer for new in change(row)] if "positionRisk" in uri else answer
+
+    return forge
+
+
 class TestWhatIsKept:
     async def test_a_position_with_its_stop_is_left_and_told(self, bench: Bench) -> None:
         said = await settled(bench, one_way)
@@ -221,6 +230,25 @@ class TestWhatIsClosed:
             assert [p["quantity"] for p in posted(bench)] == ["1.3", "0.65"]
             assert bench.truth("SOLUSDT") == {}
 
+    async def test_less_than_a_step_is_told_as_dust_and_no_order_is_sent_for_it(self, on: Made) -> None:
+        async with on(positions="close") as bench:
+            bench.forge = of_positions(lambda row: [row | {"positionAmt": "0.003"}])
+            bench.fresh(one_way)
+            said = await bench.settle()
+            assert "SOLUSDT long 0.003" in said
+            assert "dust, too little for an order, left" in said
+            assert "the rest" not in said
+            assert (posted(bench), bench.pages) == ([], "")
+            assert bench.took_s < 5
+
+    async def test_two_rows_for_one_side_are_never_traded_on(self, on: Made) -> None:
+        async with on(positions="close") as bench:
+            bench.forge = of_positions(lambda row: [row, row | {"positionAmt": "2.6"}])
+            bench.fresh(one_way)
+            await bench.settle()
+            assert posted(bench) == []
+            assert "position unknown (positions: the answer makes no sense: two rows about" in bench.pages
+
     async def test_a_close_that_is_refused_again_and_again_is_paged_and_not_tried_for_ever(
         self, on: Made
     ) -> None:
@@ -288,13 +316,13 @@ class TestSpot:
             assert bench.waiting("SOLUSDT") == []
             assert sum(Decimal(p["quantity"]) for p in posted(bench)) == Decimal("1.3")
             assert "SOLUSDT long 0.0005, entry unknown, worth 0.08, unrealised P&L unknown: dust" in said
-            assert "the rest was sold by 2 market orders" in said
+            assert "the rest was closed by 2 market orders" in said
             assert bench.pages == ""
 
     async def test_dust_is_told_and_left(self, on: Made) -> None:
         async with on(positions="close", **SPOT) as bench:
             said = await settled(bench, lambda desk: desk.set_balance("SOL", "0.02"))
-            assert "worth 3.00, unrealised P&L unknown: dust, too little to be sold, left" in said
+            assert "worth 3.00, unrealised P&L unknown: dust, too little for an order, left" in said
             assert (posted(bench), bench.pages) == ([], "")
 
     async def test_what_kept_orders_lock_is_not_sold(self, on: Made) -> None:
