@@ -12,8 +12,24 @@ from tests.fakes.telegram import TelegramServer
 
 MakeHouse = Callable[..., House]
 
-EVERYWHERE = frozenset({"test_after_restart", "test_causes", "test_kill", "test_orders"})
-"""What every run of the tests holds the daemon to; the other files take minutes and run where CI=true."""
+EVERYWHERE = frozenset(
+    {
+        "test_drawdown_with_the_status_telling_the_truth_at_each_stage",
+        "test_loss_streak",
+        "test_load_error[dummy]",
+        "test_load_error[exit]",
+        "test_checksum[damaged]",
+        "test_killed_at_random_moments_of_a_rollback[0]",
+        "test_an_order_that_was_accepted_and_not_yet_obeyed_is_obeyed_at_the_next_start",
+        "test_halt_and_resume",
+        "test_a_halt_in_the_middle_of_a_rollback[confirm_loaded]",
+        "test_a_rollback_that_cannot_be_is_refused_and_touches_nothing[v9.9.9]",
+        "test_a_storm_of_signals_kills_neither_the_daemon_nor_the_bot",
+        "test_a_second_daemon_names_the_first_and_ends",
+        "test_a_rollback_is_rehearsed_tried_looked_at_and_compared",
+    }
+)
+"""What every run of the tests holds the daemon to; the others take minutes and run where CI=true."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     skip = pytest.mark.skip(reason="takes long: runs with CI=true or MODEL_WATCHDOG_THOROUGH=1")
     for item in items:
-        if item.path.parent == Path(__file__).parent and item.path.stem not in EVERYWHERE:
+        if item.path.parent == Path(__file__).parent and item.name not in EVERYWHERE:
             item.add_marker(skip)
 
 

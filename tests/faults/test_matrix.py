@@ -1,4 +1,4 @@
-"""A few lives of the matrix, so that it cannot rot: real daemons, frozen at a point, struck there, and judged.
+"""Two lives of the matrix, so that it cannot rot: real daemons, frozen at a point, struck there, and judged.
 
 All of them: `make faults`.
 """
@@ -17,9 +17,7 @@ from tests.faults.play import Life, play
 from tests.faults.stage import Stage
 
 KILLED = "the daemon is killed with kill -9"
-TERMINATED = "the daemon gets SIGTERM"
 HALTED = "a person orders HALT"
-DAMAGED = "the target's file is damaged"
 
 
 def named(name: str) -> Fault:
@@ -36,9 +34,7 @@ def left_in(folder: Path) -> list[psutil.Process]:
     ("name", "point", "outcome"),
     [
         (KILLED, "roll_back:during:2", "rolled back"),
-        (TERMINATED, "start_bot:before", "rolled back"),
         (HALTED, "settle_orders:after", "halted"),
-        (DAMAGED, "roll_back:before", "rolled back"),
     ],
 )
 def test_a_life_is_struck_at_its_point_and_holds(tmp_path: Path, name: str, point: str, outcome: str) -> None:
