@@ -8,7 +8,7 @@ from typing import Any
 
 from config.settings import Exchange
 from watchdog.caller import not_set
-from watchdog.clock import Clock
+from watchdog.clock import Budget, Clock
 from watchdog.exchange.errors import ExchangeError
 from watchdog.exchange.line import Limits, Line, Wait
 from watchdog.exchange.market import Market
@@ -17,6 +17,10 @@ from watchdog.exchange.usdm import UsdmMarket
 
 CALL_TIMEOUT_S = 5.0
 """Of one call. The exchange drops requests of that age, too (`client.RECV_WINDOW_MS`)."""
+
+MOST_GAP_S = CALL_TIMEOUT_S + 1.0
+"""Of the time between two looks at the budget so much counts. The budget is looked at before each call and after each
+second of a pause: what is longer than a call may take, and a note on disk, is a process that did not run."""
 
 Make = Callable[[Exchange], Any]
 
@@ -59,7 +63,8 @@ class Access:
 
     @asynccontextmanager
     async def open(self, wait: Wait, budget_s: float) -> AsyncIterator[Session]:
-        """A client for `budget_s` from now. ExchangeError without a key, or when python-binance cannot be used."""
+        """A client for `budget_s` from now; time in which the process was frozen does not count. ExchangeError without
+        a key, or when python-binance cannot be used."""
         for secret in (self.settings.api_key, self.settings.api_secret):
             if missing := not_set(secret.get_secret_value()):
                 raise ExchangeError("exchange", f"{missing} is not set in this shell", "refused")
@@ -80,7 +85,7 @@ class Access:
                 self.limits,
                 self.clock.monotonic,
                 wait,
-                self.clock.monotonic() + budget_s,
+                Budget(self.clock.monotonic, budget_s, MOST_GAP_S),
                 lambda: client.set_clock(kind),
             )
             known = await line.try_clock()

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from watchdog.clock import Clock
+from watchdog.clock import Budget, Clock
 from watchdog.exchange.errors import ExchangeError
 
 T = TypeVar("T")
 Wait = Callable[[float], Awaitable[None]]
 """Waits so many seconds; may raise when the procedure is to end (`watchdog.interrupts`)."""
+
+LOOK_S = 1.0
+"""Between two looks at the budget in a pause."""
 
 MARGIN_S = 0.5
 """After the end of a ban, for clocks that differ."""
@@ -56,14 +59,21 @@ class Line:
     limits: Limits
     monotonic: Callable[[], float]
     wait: Wait
-    until_s: float
-    """When the time is over, on the monotonic clock."""
+    budget: Budget
+    """Time in which this process was frozen does not count, but for one gap (`access.MOST_GAP_S`)."""
     set_clock: Callable[[], Awaitable[object]]
 
     @property
     def left_s(self) -> float:
-        """What is left of the budget, in seconds."""
-        return max(0.0, self.until_s - self.monotonic())
+        """What is left of the budget, in seconds. A look at it."""
+        return self.budget.left_s()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits so long, and looks at the budget often enough for all of it to count."""
+        while seconds > 0:
+            await self.wait(min(seconds, LOOK_S))
+            self.budget.left_s()
+            seconds -= LOOK_S
 
     async def ask(self, call: str, make: Callable[[], Awaitable[T]]) -> T:
         """Makes the call, now. ExchangeError when it brought nothing; `limited` without a call while a ban lasts."""

@@ -87,7 +87,7 @@ class Settling:
                     if banned
                     else "time is up"
                 )
-            await self._line.wait(pause_s)
+            await self._line.pause(pause_s)
         raise AssertionError("the rounds end by returning")
 
     def _done(self, sheet: Sheet) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.watchdog.fakes import START, ManualClock
+from watchdog.clock import Budget
+from watchdog.exchange.access import CALL_TIMEOUT_S, MOST_GAP_S
 from watchdog.exchange.errors import ExchangeError, answered
 from watchdog.exchange.line import Limits, Line
 
@@ -19,13 +21,14 @@ class Bench:
         self.waited: list[float] = []
         self.clock_asked = 0
         self.limits = Limits(self.machine.clock())
-        until_s = self.machine.monotonic_s + budget_s
+        budget = Budget(lambda: self.machine.monotonic_s, budget_s, MOST_GAP_S)
         self.line = Line(
-            self.limits, lambda: self.machine.monotonic_s, self.wait, until_s, lambda: self.set_clock()
+            self.limits, lambda: self.machine.monotonic_s, self.wait, budget, lambda: self.set_clock()
         )
 
     async def wait(self, seconds: float) -> None:
         self.waited.append(seconds)
+        self.machine.go(seconds)
 
     async def set_clock(self) -> None:
         self.clock_asked += 1
@@ -85,10 +88,30 @@ async def test_a_shorter_ban_does_not_shorten_a_longer_one() -> None:
 
 async def test_when_the_time_is_over_nothing_is_asked_any_more() -> None:
     bench, (made, call) = Bench(10.0), answers(1)
-    bench.machine.go(10)
+    await bench.line.pause(10)
     with pytest.raises(ExchangeError, match="the time for it is over") as caught:
         await bench.line.ask("x", call)
     assert (caught.value.kind, caught.value.lost, made) == ("late", False, [])
+
+
+async def test_time_in_which_the_process_was_frozen_does_not_count() -> None:
+    bench = Bench(60.0)
+    bench.machine.go(65)
+    assert await bench.line.ask("x", answers(1)[1]) == 1
+    assert bench.line.left_s == 60.0 - MOST_GAP_S
+
+
+async def test_a_call_that_takes_all_of_its_time_counts_wholly_and_so_does_a_long_pause() -> None:
+    bench = Bench(60.0)
+
+    async def slow() -> None:
+        bench.machine.go(CALL_TIMEOUT_S)
+
+    for _ in range(3):
+        await bench.line.ask("x", slow)
+    assert bench.line.left_s == 45.0
+    await bench.line.pause(44.5)
+    assert bench.line.left_s == 0.5
 
 
 async def test_what_ends_a_wait_ends_the_call_before_it_is_made() -> None:

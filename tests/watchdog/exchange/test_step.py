@@ -69,6 +69,22 @@ async def test_an_exchange_that_is_down_delays_the_rollback_by_a_minute_and_is_a
     assert "Still unknown, and so not flat: SOLUSDT" in bench.house.told.texts[-1]
 
 
+async def test_a_watchdog_that_was_frozen_settles_the_account_when_it_goes_on(bench: Bench) -> None:
+    frozen: list[float] = []
+
+    def freeze(path: str, answer: Any) -> Any:
+        if "openOrders" in path and not frozen:
+            frozen.append(BUDGET_S + 5)
+            bench.house.machine.go(BUDGET_S + 5)
+        return answer
+
+    bench.forge = freeze
+    incident = await rolled_back(bench)
+    assert (incident.outcome, frozen) == ("rolled_back", [BUDGET_S + 5])
+    assert (bench.truth("SOLUSDT"), bench.waiting("SOLUSDT")) == ({}, [])
+    assert "unknown" not in bench.pages
+
+
 async def test_what_was_unknown_is_read_again_before_the_incident_is_closed(bench: Bench) -> None:
     bench.desk.fault("*", "drop", times=None)
     bench.house.bot.at_start = bench.desk.heal
