@@ -25,6 +25,16 @@ def none_proved(tried: Sequence[str], why: str) -> str:
     )
 
 
+def once_more(incident: Incident, why: str) -> str:
+    """The restored bot was ended before its proof, by somebody."""
+    return (
+        f"{incident.target} is started once more (incident {incident.id})\n"
+        f"Why: {why}. That looks like a stop or a restart by somebody, and says nothing of the model. If it ends so "
+        f"again, the version before it is tried.\n"
+        f"Asked of you: let the bot alone until it is restored. If it is meant to be down: `model-watchdog halt`"
+    )
+
+
 def look_is_bad(incident: Incident, name: str, text: str) -> str:
     """Something that was looked for after the restart is not as it should be; nothing is done about it."""
     return (

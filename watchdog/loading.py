@@ -13,6 +13,10 @@ from watchdog.world import World
 
 ASK_EVERY_S = 1.0
 
+BY_OTHERS = frozenset({0, *(sign for number in (1, 2, 9, 15) for sign in (-number, 128 + number))})
+"""How a bot ends that somebody stopped: well, or by SIGHUP, SIGINT, SIGKILL or SIGTERM. A model that fails exits with a
+code of its own; one that takes too much memory is killed again after its next start."""
+
 
 def names(world: World, target: str) -> tuple[Names, list[Names]]:
     """How the log may name the target, and the other versions of the registry."""
@@ -40,7 +44,8 @@ class Watcher:
         self._parser = BotLogParser(world.settings.bot.tz)
 
     async def look(self) -> tuple[str, str]:
-        """The proof's state now; a bot that ended is as wrong as one that loaded the wrong version."""
+        """The proof's state now. A bot that ended by itself is as wrong as one that loaded the wrong version; one that
+        may have been ended by somebody has `ended`."""
         world = self._world
         alive = await self._is_alive()
         lines: list[LogLine] = []
@@ -55,7 +60,8 @@ class Watcher:
         state, why = self._proof.state(world.now())
         if not alive and state != "wrong":
             code, trouble = world.bot.exit_code(self._running), world.bot.trouble
-            return "wrong", messages.ended(code, world.bot.output_tail(3), trouble)
+            by_others = code in BY_OTHERS or (code is None and trouble is None)
+            return "ended" if by_others else "wrong", messages.ended(code, world.bot.output_tail(3), trouble)
         return state, why
 
     async def _ask_health(self) -> None:

@@ -34,6 +34,9 @@ SWITCH_AGAIN = 3
 MOST_BROUGHT_BACK = 5
 """How often in one incident, before the rollback is given up for a halt."""
 
+OF_THE_START = ("starting", "log_place", "pid", "started_ticks")
+"""The facts of one start: another one begins without them."""
+
 T = TypeVar("T")
 
 LOOK_S = 0.2
@@ -226,7 +229,7 @@ async def settle_orders(run: Run) -> Outcome:
     Proves: the exchange was read back. Leaves behind on failure, after a minute: whatever is there, people paged; the
     incident goes on, for a position without a bot is worse. Unknown is never flat; without an exchange all of it is.
     """
-    run.incident.facts["settled"] = run.incident.facts.get("brought_back", 0)
+    run.incident.facts["settled"] = _stops(run.incident)
     return Done(await settle(run.incident, run.world, run.wait) or messages.unseen_orders(run.world.settings))
 
 
@@ -332,6 +335,8 @@ async def start_bot(run: Run) -> Outcome:
         state, why = await proof.look()
         if state == "wrong":
             return OlderVersion(why)
+        if state == "ended":
+            return _once_more(run, why)
         await run.wait(LOOK_S)
     return Done(f"started {incident.target}, pid {running.pid}")
 
@@ -358,9 +363,29 @@ async def _brought_back(run: Run) -> Outcome | None:
         return Halt(
             f"something starts the stopped bot again and again, {times} times until now; end whatever does"
         )
-    if times > facts.get("settled", 0):
-        return Done("the bot was brought back meanwhile; it is stopped once more", skip_to="stop_bot")
+    if _stops(run.incident) > facts.get("settled", 0):
+        return Done("the bot was up meanwhile; it is stopped once more", skip_to="stop_bot")
     return None
+
+
+def _stops(incident: Incident) -> int:
+    """How often the bot was up again after its first stop: each time what it left on the exchange is looked after."""
+    again: dict[str, int] = incident.facts.get("once_more", {})
+    return int(incident.facts.get("brought_back", 0)) + sum(again.values())
+
+
+def _once_more(run: Run, why: str) -> Outcome:
+    """The bot ended before its proof in a way that is not the model's word: somebody stopped or restarted it, removed
+    its container, sent it a signal. The same version is started once more; a second time speaks against it."""
+    facts, target = run.incident.facts, str(run.incident.target)
+    before: dict[str, int] = facts.get("once_more", {})
+    if target in before:
+        return OlderVersion(f"{why}; it had been started once more already")
+    run.tell(f"once more {target}", after_words.once_more(run.incident, why), "warning")
+    facts["once_more"] = {**before, target: 1}
+    for fact in OF_THE_START:
+        facts.pop(fact, None)
+    return Done(f"{why}; {target} is started once more", skip_to="stop_bot")
 
 
 async def _dry_run(run: Run) -> Outcome | None:
@@ -387,7 +412,7 @@ async def _started_or_found(run: Run) -> Running:
     """The bot that this step started, also when the watchdog died right after it had."""
     world, incident = run.world, run.incident
     if incident.facts.get("starting") and (found := await world.bot.find()):
-        run.note(pid=found[0].pid)
+        run.note(pid=found[0].pid, started_ticks=found[0].started_ticks)
         world.remember_bot()
         return found[0]
     run.note(starting=True, started_at=world.now().isoformat(), **monitoring.places(world))
@@ -395,7 +420,7 @@ async def _started_or_found(run: Run) -> Running:
     running = await world.bot.start(run.wait)
     world.remember_bot()
     world.after_start(running)
-    run.note(pid=running.pid)
+    run.note(pid=running.pid, started_ticks=running.started_ticks)
     return running
 
 
@@ -407,9 +432,9 @@ async def confirm_loaded(run: Run) -> Outcome:
     """
     world, incident = run.world, run.incident
     found = await world.bot.find()
-    if not found:
-        return OlderVersion("the bot ended before it had proved what it loaded")
-    proof = loading.Watcher(world, incident, found[0])
+    facts = incident.facts
+    running = found[0] if found else Running(facts.get("pid", 0), facts.get("started_ticks", 0), False, "")
+    proof = loading.Watcher(world, incident, running)
     budget = Budget(world.clock.monotonic, world.settings.bot.start_timeout.total_seconds())
     while True:
         over = budget.over()  # asked before the look: what was logged while nobody looked is read first
@@ -426,6 +451,8 @@ async def confirm_loaded(run: Run) -> Outcome:
             return Done(f"bot restarted on {incident.target}: {why}")
         if state == "wrong":
             return OlderVersion(why)
+        if state == "ended":
+            return _once_more(run, why)
         if over:
             return OlderVersion(f"not proved within {messages.span(world.settings.bot.start_timeout)}: {why}")
         await run.wait(LOOK_S)

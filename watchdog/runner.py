@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from watchdog import after_words, messages
 from watchdog.incident import Incident
 from watchdog.interrupts import HaltAsked, HandOver
-from watchdog.procedure import STEPS, STUCK, Done, Halt, OlderVersion, Outcome, Run
+from watchdog.procedure import OF_THE_START, STEPS, STUCK, Done, Halt, OlderVersion, Outcome, Run
 from watchdog.world import World
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Runner:
         run.tell("older", messages.one_older(incident, outcome.why), "critical")
         incident.attempt += 1
         incident.target, incident.step = None, "stop_bot"
-        for fact in ("starting", "log_place", "pid"):
+        for fact in OF_THE_START:
             incident.facts.pop(fact, None)
 
     def _turn_into_halt(self, incident: Incident, asked: HaltAsked) -> None:

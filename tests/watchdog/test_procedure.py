@@ -617,7 +617,71 @@ async def test_what_the_log_said_before_the_start_condemns_nothing(house: House)
 async def test_a_bot_that_ended_before_its_proof_is_no_good(house: House) -> None:
     found = await started(house)
     house.bot.die(1)
-    refused(await procedure.confirm_loaded(found), OlderVersion, "the bot ended before")
+    refused(
+        await procedure.confirm_loaded(found),
+        OlderVersion,
+        "the bot ended (exit code 1) before it had proved",
+    )
+
+
+@pytest.mark.parametrize("code", [-15, -9, -2, 0, 143, 137, None])
+async def test_a_bot_that_somebody_ended_before_its_proof_is_started_once_more(
+    house: House, code: int | None
+) -> None:
+    """`kill`, `systemctl stop`, `docker rm -f`; None: nobody knows, for the watchdog itself was restarted."""
+    found = await started(house)
+    house.bot.die(code or 0)
+    if code is None:
+        house.bot.codes.clear()
+    outcome = await procedure.confirm_loaded(found)
+    assert isinstance(outcome, Done)
+    assert outcome.skip_to == "stop_bot"
+    assert house.told.said("v2.0.0 is started once more (incident 1)")
+    assert found.incident.tried == []
+
+
+async def test_a_bot_that_its_owner_restarts_for_somebody_is_stopped_settled_and_started_once_more(
+    build: Build,
+) -> None:
+    house = build()
+    house.bot.supervised = True
+    house.bot.loads = {"v2.0.0": "nothing"}
+    found = await switched(house)
+    found.incident.step = "start_bot"
+
+    def restart_once() -> None:
+        if len(house.bot.starts) == 1 and house.bot.pid is not None:
+            house.bot.die(-15)
+            house.bot.loads = {}
+            house.bot.begin(by_hand=True)
+            house.machine.at_sleep.remove(restart_once)
+
+    house.machine.at_sleep.append(restart_once)
+    await house.work(found.incident)
+    steps = [step for step, _ in house.steps(found.incident)]
+    assert steps[:6] == ["start_bot", "stop_bot", "settle_orders", "roll_back", "start_bot", "confirm_loaded"]
+    assert (found.incident.outcome, found.incident.target) == ("rolled_back", "v2.0.0")
+    assert [start.version for start in house.bot.starts] == ["v2.0.0", "v2.0.0"]
+    assert found.incident.facts["settled"] == 1
+
+
+async def test_a_bot_that_is_killed_at_each_start_has_used_up_its_second_one(house: House) -> None:
+    """Memory that runs out, say."""
+    found = await switched(house)
+    found.incident.step = "start_bot"
+    house.bot.loads["v2.0.0"] = "nothing"
+
+    def kill() -> None:
+        if house.bot.pid is not None and house.bot.starts[-1].version == "v2.0.0":
+            house.bot.die(-9)
+
+    house.machine.at_sleep.append(kill)
+    await house.work(found.incident)
+    assert [start.version for start in house.bot.starts] == ["v2.0.0", "v2.0.0", "v1.9.0"]
+    assert found.incident.tried == ["v2.0.0"]
+    assert house.told.said(
+        "killed by signal 9) before it had proved what it loaded; it had been started once more"
+    )
 
 
 async def test_a_bot_that_its_owner_restarts_while_it_should_prove_itself_has_not_stayed_up(
