@@ -77,6 +77,15 @@ def locks(settings: Settings) -> list[Lock]:
     return held
 
 
+def watchdog_pid(settings: Settings) -> int | None:
+    """The pid of the watchdog that runs for this bot, or None. It is known by the registry's lock, too, where the state
+    folder's was deleted a moment ago; another bot's watchdog that holds the registry's is not meant."""
+    by_state, *by_registry = locks(settings)
+    pid = by_state.holder()
+    others = (lock.holder() for lock in by_registry if pid is None)
+    return next((other for other in others if other and by_state.is_open_in(other)), pid)
+
+
 def journal_path(settings: Settings) -> Path:
     """Where journal and outbox live."""
     return settings.state_dir / JOURNAL

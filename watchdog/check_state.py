@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config import Settings
 from watchdog import messages
-from watchdog.assemble import journal_path, locks
+from watchdog.assemble import journal_path, locks, watchdog_pid
 from watchdog.finding import Finding, Grade, is_missing
 from watchdog.journal import Journal, JournalError
 from watchdog.orders import ControlFolder, OrderError
@@ -87,8 +87,8 @@ def control_folder(settings: Settings) -> Iterator[Finding]:
 
 def running(settings: Settings) -> Iterator[Finding]:
     """The locks, and the journal of the last run."""
-    by_state, *by_registry = [(lock, lock.holder()) for lock in locks(settings)]
-    pid = by_state[1]
+    by_registry = [(lock, lock.holder()) for lock in locks(settings)[1:]]
+    pid = watchdog_pid(settings)
     others = [(lock, other) for lock, other in by_registry if other not in (None, pid)]
     for lock, other in others:
         yield Finding(

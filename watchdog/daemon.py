@@ -7,12 +7,13 @@ incident that is being worked on. A sentinel sees to it that ticks keep coming, 
 import asyncio
 import functools
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -20,6 +21,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from config import Settings
 from watchdog import doubt
 from watchdog.assemble import Parts
+from watchdog.lock import LockedError
 from watchdog.sdnotify import SdNotify
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Daemon:
     """Runs one watchdog's parts until SIGTERM, or until SIGHUP brought a configuration that can be taken over.
 
     `load_again` reads the configuration anew; None (told to people by itself) keeps the present one in force.
+    `keep_locks` raises LockedError once another watchdog acts for this bot: this one then ends at once (`displaced`).
     """
 
     def __init__(
@@ -57,11 +60,13 @@ class Daemon:
         load_again: Callable[[], Settings | None],
         pace: Pace = Pace(),
         wall: Callable[[], float] = time.time,
+        keep_locks: Callable[[], None] = lambda: None,
     ) -> None:
         self._parts = parts
         self._pace, self._wall = pace, wall
         self._notify = notify
         self._load_again = load_again
+        self._keep_locks = keep_locks
         self._poll_s = parts.settings.poll_interval.total_seconds()
         stop_s = parts.settings.bot.stop_timeout.total_seconds()
         self._tick_timeout_s = max(pace.tick_timeout_s, 3 * self._poll_s) + stop_s
@@ -71,10 +76,13 @@ class Daemon:
         self._clocks = (wall(), time.monotonic())
         self._sentence = ""
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._before: set[asyncio.Task[Any]] = set()
         self.reloaded: Settings | None = None
+        self.displaced = False
 
     async def run(self) -> None:
         """Start-up, main loop, hand-over."""
+        self._before = asyncio.all_tasks()
         loop = asyncio.get_running_loop()
         handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGTERM: self._stop,
@@ -148,6 +156,8 @@ class Daemon:
         self._last_tick = time.monotonic()
 
     async def _tick(self) -> None:
+        if not self._is_alone():  # before anything else: the journal may be the other one's by now
+            return
         async with asyncio.timeout(self._tick_timeout_s):
             sentence = await self._parts.watch.tick()
         self._last_tick = time.monotonic()
@@ -205,10 +215,29 @@ class Daemon:
     # -- orders
 
     async def _look_for_orders(self) -> None:
-        while True:
+        while self._is_alone():
             self._parts.orders.look()
             self._revive()  # the sentinel looks after this task, and this task after the sentinel
             await asyncio.sleep(self._pace.orders_every_s)
+
+    def _is_alone(self) -> bool:
+        """Whether this is still the one watchdog for its bot; if not, it is on its way out."""
+        if self.displaced:
+            return False
+        try:
+            self._keep_locks()
+        except LockedError as error:
+            log.critical("this watchdog ends: its lock was deleted, and %s", error)
+            self._parts.world.teller.tell(
+                "displaced",
+                f"this watchdog (pid {os.getpid()}) ends: its lock was deleted, and another one has taken its place\n"
+                f"{error}\nThe bot was left alone. Asked of you: see that one watchdog runs (model-watchdog status), "
+                f"and find out what deletes files of {self._parts.settings.state_dir} or the registry's folder.",
+                "critical",
+            )
+            self.displaced = True
+            self._stopping.set()
+        return not self.displaced
 
     def _signalled(self, what: Literal["rollback", "pause"]) -> None:
         self._parts.orders.signalled(what)
@@ -234,6 +263,8 @@ class Daemon:
             sentinel.cancel()  # the last step may take long, and no tick is missing meanwhile
             await asyncio.wait({sentinel})
         self._stop_scheduler()
+        if self.displaced:
+            await self._drop_all()
         await self._parts.incidents.settle()
         await self._parts.watch.settle()
         await self._parts.upkeep.settle()
@@ -244,3 +275,10 @@ class Daemon:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._parts.courier.aclose()
         self._parts.close()
+
+    async def _drop_all(self) -> None:
+        """Ends what would go on with the bot, at once: it is another watchdog's to look after."""
+        dropped = asyncio.all_tasks() - self._before - {self._tasks["courier"]}
+        for task in dropped:
+            task.cancel()
+        await asyncio.gather(*dropped, return_exceptions=True)

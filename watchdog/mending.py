@@ -93,6 +93,9 @@ class Mender:
 
     def _renew(self) -> str:
         journal, outbox = self._journal, self._outbox
+        journal.path.parent.mkdir(
+            mode=0o700, parents=True, exist_ok=True
+        )  # it may have gone with the whole folder
         with journal.locked(), outbox.locked():
             floor = highest(journal.path.parent)
             lost = make_anew(journal.path, journal.connection, journal.memory, floor)

@@ -1,12 +1,13 @@
 """What a command says of an order while a running daemon carries it out."""
 
 import time
+from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
 from config import Settings
-from watchdog.assemble import journal_path, locks
+from watchdog.assemble import journal_path, watchdog_pid
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError, StepRow
 from watchdog.order_words import HALT_OVER, PAUSE_OVER
@@ -33,12 +34,7 @@ def follow(settings: Settings, what: What, out: Console, comeback: Comeback | No
     try:
         while flag.exists():
             if time.monotonic() - began > TAKEN_WITHIN_S:
-                return say(
-                    out,
-                    f"the watchdog has not taken {flag} within {TAKEN_WITHIN_S:.0f} s; see `model-watchdog status`",
-                    "red",
-                    1,
-                )
+                return say(out, not_taken(settings, what, flag), "red", 1)
             time.sleep(FOLLOW_EVERY_S)
         journal = Journal(journal_path(settings), read_only=True)
         try:
@@ -51,16 +47,28 @@ def follow(settings: Settings, what: What, out: Console, comeback: Comeback | No
         return say(out, "the watchdog goes on by itself; see `model-watchdog status`", "dim")
 
 
+def not_taken(settings: Settings, what: What, flag: Path) -> str:
+    """What to do when nobody took the flag: a watchdog may be frozen."""
+    pid = watchdog_pid(settings)
+    if pid is None:
+        return f"no watchdog is running any more; the {what} is in force once it starts: model-watchdog run"
+    return (
+        f"the watchdog (pid {pid}) has not answered within {TAKEN_WITHIN_S:.0f} s; {flag} lies there, and is obeyed as "
+        f"soon as it looks. See `model-watchdog status`. If it hangs: kill -9 {pid}. systemd then starts it anew, and "
+        f"it obeys what lies there first; where nothing starts it anew, give the order again"
+    )
+
+
 class _Rests:
     """The pauses between two looks; DaemonGoneError when there is nothing more to look for."""
 
     def __init__(self, settings: Settings) -> None:
-        self._lock = locks(settings)[0]
+        self._settings = settings
         self._seen_s = time.monotonic()
 
     def rest(self) -> None:
         now_s = time.monotonic()
-        if self._lock.holder() is not None:
+        if watchdog_pid(self._settings) is not None:
             self._seen_s = now_s
         elif now_s - self._seen_s > GONE_FOR_S:
             raise DaemonGoneError(

@@ -5,7 +5,7 @@ from rich.console import Console
 from config import Settings
 from registry import RegistryError
 from watchdog import messages
-from watchdog.assemble import locks
+from watchdog.assemble import watchdog_pid
 from watchdog.by_hand import carry_out
 from watchdog.lock import LockedError
 from watchdog.open_registry import open_registry
@@ -72,7 +72,7 @@ def _account(settings: Settings) -> str:
 def order(settings: Settings, what: What, who: str, reason: str, to: str | None, out: Console) -> int:
     """Gives the order and follows it to where the bot is safe; 1 when it was refused or the bot ended up halted."""
     reason, who = one_line(reason, MOST_REASON), one_line(who, MOST_NAME)
-    daemon = locks(settings)[0].holder()
+    daemon = watchdog_pid(settings)
     if daemon is None and settings.mode == "observe" and what in {"rollback", "halt"}:
         # A running one is asked: it may have been started before the file said so, and a halt must get through.
         return say(out, observes(settings, what, daemon), "red", 1)

@@ -15,7 +15,7 @@ from watchdog.assemble import Parts, assemble, locks
 from watchdog.controls import UnsupportedError, make_bot
 from watchdog.daemon import SIGNALS, Daemon
 from watchdog.journal import JournalError
-from watchdog.lock import Lock, LockedError
+from watchdog.lock import Keeper, Lock, LockedError
 from watchdog.orders import ControlFolder, OrderError
 from watchdog.rights import RightsError, refuse_others_in_state
 from watchdog.sdnotify import SdNotify
@@ -65,11 +65,14 @@ def take_locks(settings: Settings, held: list[Lock]) -> None:
 
 
 def _until_told(settings: Settings, notify: SdNotify, held: list[Lock], build: Build) -> int:
+    keeper = Keeper(held, settings.state_dir)
     while True:
         parts = build(settings)
         log.info("mode %s", MODES[settings.mode])
-        daemon = Daemon(parts, notify, functools.partial(_reloadable, parts, held))
+        daemon = Daemon(parts, notify, functools.partial(_reloadable, parts, held), keep_locks=keeper.look)
         asyncio.run(daemon.run())
+        if daemon.displaced:
+            return 1
         if daemon.reloaded is None:
             return 0
         settings = daemon.reloaded

@@ -14,7 +14,7 @@ from config import Settings
 from notifier import NotifyError, Outbox
 from registry import HashMemory, RegistryError
 from watchdog import checklist, messages, rehearsal
-from watchdog.assemble import journal_path, locks
+from watchdog.assemble import journal_path, watchdog_pid
 from watchdog.bots.base import BotError, Running, look_at
 from watchdog.clock import utc_now
 from watchdog.controls import make_bot
@@ -113,7 +113,7 @@ def _look(settings: Settings, journal: Journal | None) -> _Seen:
         halted=journal.get("halted") if journal else None,
         incident=journal.open_one() if journal else None,
         paused=ControlFolder(settings.control_dir).paused() is not None,
-        daemon=locks(settings)[0].holder(),
+        daemon=watchdog_pid(settings),
         running=running,
         unknown=unknown,
         model=_model(settings, journal),

@@ -20,8 +20,11 @@ from typing import Any
 import pytest
 
 from tests.watchdog.yard import Said, Yard
+from watchdog.assemble import watchdog_pid
 from watchdog.incident import Incident, Order
 from watchdog.journal import Journal
+from watchdog.lock import Lock
+from watchdog.order_follow import not_taken
 from watchdog.order_words import HALT_OVER, PAUSE_OVER
 
 
@@ -290,6 +293,41 @@ def does(journal: Journal, incident: Incident, step: str, result: str = "done") 
 def closes(journal: Journal, incident: Incident, outcome: Any) -> None:
     incident.outcome, incident.closed_at = outcome, datetime.now(UTC)
     journal.save(incident)
+
+
+@pytest.mark.parametrize("gone", ["the lock", "the state folder"])
+def test_a_daemon_whose_lock_was_deleted_a_moment_ago_still_gets_the_orders(yard: Yard, gone: str) -> None:
+    """It takes the lock anew by itself; a command that comes first must not take it for another bot's watchdog."""
+    with yard.daemon():
+        (yard.state / "watchdog.lock").unlink()
+        if gone == "the state folder":
+            yard.state.rmdir()
+        assert watchdog_pid(yard.settings) == os.getpid()
+        assert yard.cli("pause").out.startswith(f"paused: the watchdog (pid {os.getpid()}) looks")
+        assert yard.cli("status").out.splitlines()[-1] != "no watchdog is running"
+    assert watchdog_pid(yard.settings) is None
+
+
+def test_another_bots_watchdog_on_the_same_registry_gets_no_orders(yard: Yard) -> None:
+    other = Lock(yard.top / "models_saved" / "registry.json.watchdog")
+    other.take()
+    try:
+        assert watchdog_pid(yard.settings) is None
+        said = yard.cli("halt")
+    finally:
+        other.release()
+    assert said.code == 1
+    assert "registry.json.watchdog" in said.out.replace("\n", "")
+
+
+def test_a_daemon_that_does_not_answer_is_named_with_the_way_out(yard: Yard) -> None:
+    flag = yard.control / "HALT"
+    with yard.daemon():
+        said = not_taken(yard.settings, "halt", flag)
+    assert f"the watchdog (pid {os.getpid()}) has not answered" in said
+    assert f"If it hangs: kill -9 {os.getpid()}." in said
+    assert "obeys what lies there first" in said
+    assert not_taken(yard.settings, "halt", flag).startswith("no watchdog is running any more; the halt is")
 
 
 def test_a_rollback_is_followed_to_where_the_bot_is_back(yard: Yard) -> None:

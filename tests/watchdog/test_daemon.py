@@ -21,6 +21,7 @@ from notifier import Alert, ConsoleChannel, Courier, Outbox
 from tests.watchdog.house import House
 from watchdog.assemble import Parts
 from watchdog.daemon import SIGNALS, TICK, Daemon, Pace
+from watchdog.lock import LockedError
 from watchdog.sdnotify import SdNotify
 from watchdog.upkeep import Upkeep
 from watchdog.watch import Watch
@@ -104,11 +105,16 @@ class Rig:
         self.new_settings: Settings | None = None
         self.loads = 0
         notify = SdNotify({"NOTIFY_SOCKET": str(tmp_path / "notify"), **(environ or {})})
-        self.daemon = OpenDaemon(self.parts, notify, self._load, PACE, self._wall)
+        self.displaced_by = ""
+        self.daemon = OpenDaemon(self.parts, notify, self._load, PACE, self._wall, self._keep_locks)
 
     def _load(self) -> Settings | None:
         self.loads += 1
         return self.new_settings
+
+    def _keep_locks(self) -> None:
+        if self.displaced_by:
+            raise LockedError(self.displaced_by)
 
     def _wall(self) -> float:
         return datetime.now(UTC).timestamp() + self.stepped_s
@@ -507,3 +513,29 @@ async def test_what_was_told_is_sent_before_the_end(rig: Rig) -> None:
         for number in range(20):
             rig.parts.courier.tell(Alert("step", f"step {number}", coalesce=False))
     assert [text.splitlines()[0] for text in rig.said] == [f"step {number}" for number in range(20)]
+
+
+async def test_a_watchdog_that_was_displaced_ends_at_once_and_says_so(rig: Rig) -> None:
+    """Another one acts for this bot: what goes on here is dropped where it is, as if by a kill -9."""
+    house = rig.house
+
+    async def endless_stop(timeout_s: float) -> Any:
+        await asyncio.Event().wait()
+
+    house.bot.stop = endless_stop  # type: ignore[method-assign]
+    task = asyncio.create_task(rig.daemon.run())
+    await until(lambda: rig.watch.ticks >= 1)
+    house.condemn()
+    await until(lambda: house.incidents.current is not None and house.incidents.current.step == "stop_bot")
+    rig.displaced_by = "another watchdog (pid 4711) acts for this bot"
+    await asyncio.wait_for(task, 20)
+    assert rig.daemon.displaced
+    assert (house.bot.pid, house.bot.stops) == (4711, 0)
+    assert rig.watch.ended == []
+    assert house.told.alerts[-1].severity == "critical"
+    assert "its lock was deleted, and another one has taken its place" in house.told.texts[-1]
+    assert "another watchdog (pid 4711) acts for this bot" in house.told.texts[-1]
+    house.wake()
+    incident = house.world.journal.open_one()
+    assert incident is not None
+    assert incident.step == "stop_bot"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from watchdog.lock import Lock, LockedError
+from watchdog.lock import GIVES_WAY_S, Keeper, Lock, LockedError
 
 HOLD = (
     "import sys, time; from pathlib import Path; from watchdog.lock import Lock\n"
@@ -141,3 +141,116 @@ def test_a_link_in_place_of_the_lock_is_not_followed(path: Path, tmp_path: Path)
     with pytest.raises(OSError, match="symbolic"):
         Lock(path).take()
     assert not (tmp_path / "elsewhere").exists()
+
+
+# -- a lock whose file is deleted while it is held
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[list[Lock]]:
+    """The locks of a running watchdog: the state folder's, and the registry's."""
+    locks = []
+    for name in ("state/watchdog.lock", "models/registry.json.watchdog"):
+        (tmp_path / name).parent.mkdir()
+        locks.append(Lock(tmp_path / name))
+        locks[-1].take()
+    yield locks
+    for lock in locks:
+        lock.release()
+
+
+@pytest.fixture
+def hands() -> list[float]:
+    """What a clock shows that is set by hand."""
+    return [0.0]
+
+
+@pytest.fixture
+def keeper(held: list[Lock], hands: list[float]) -> Keeper:
+    return Keeper(held, held[0].path.parent, lambda: hands[0])
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "folder deleted"])
+def test_a_lock_whose_file_is_gone_is_taken_anew(held: list[Lock], keeper: Keeper, how: str) -> None:
+    keeper.look()
+    assert not held[0].lost
+    path = held[0].path
+    path.unlink()
+    if how == "replaced":
+        path.write_text("1\n", encoding="ascii")
+    elif how == "folder deleted":
+        path.parent.rmdir()
+    assert held[0].lost
+    assert Lock(path).holder() is None
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    keeper.look()
+    assert not held[0].lost
+    assert Lock(path).holder() == os.getpid()
+    assert path.read_text(encoding="ascii") == f"{os.getpid()}\n"
+    assert stat.S_IMODE(path.parent.stat().st_mode) & 0o022 == 0
+    assert len(list(Path("/proc/self/fd").iterdir())) == before, "the deleted file is still open"
+
+
+def test_a_watchdog_whose_locks_are_all_taken_by_another_gives_way_at_once(
+    held: list[Lock], keeper: Keeper
+) -> None:
+    others = []
+    for lock in held:
+        lock.path.unlink()
+        others.append(Lock(lock.path))
+        others[-1].take()
+    with pytest.raises(LockedError, match=r"another watchdog \(pid"):
+        keeper.look()
+    for other in others:
+        other.release()
+
+
+def test_another_that_is_turned_away_at_the_second_lock_displaces_nobody(
+    held: list[Lock], keeper: Keeper, hands: list[float]
+) -> None:
+    """It was started in the moment in which the first lock was nobody's, and meets the second one."""
+    held[0].path.unlink()
+    other = Lock(held[0].path)
+    other.take()
+    keeper.look()
+    other.release()
+    hands[0] = GIVES_WAY_S
+    keeper.look()
+    assert not held[0].lost
+    held[0].path.unlink()
+    other.take()
+    keeper.look()
+    hands[0] += GIVES_WAY_S
+    with pytest.raises(LockedError):
+        keeper.look()
+    other.release()
+
+
+def test_a_lock_that_cannot_be_taken_anew_is_tried_again_and_told_once(
+    held: list[Lock], keeper: Keeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = held[1].path.parent
+    held[1].path.unlink()
+    folder.rmdir()  # the registry's folder is not the watchdog's to make
+    for _ in range(3):
+        keeper.look()
+    assert [record.message for record in caplog.records] == [
+        f"{held[1].path} was deleted or replaced, and cannot be taken anew: "
+        f"[Errno 2] No such file or directory: '{held[1].path}'"
+    ]
+    folder.mkdir()
+    keeper.look()
+    assert not held[1].lost
+
+
+def test_the_holder_of_a_deleted_lock_is_still_known_by_what_it_has_open(
+    path: Path, other: subprocess.Popen[str]
+) -> None:
+    lock = Lock(path)
+    assert lock.is_open_in(other.pid)
+    path.unlink()
+    assert lock.is_open_in(other.pid)
+    assert not lock.is_open_in(os.getpid())
+    other.kill()
+    other.wait()
+    assert not lock.is_open_in(other.pid)

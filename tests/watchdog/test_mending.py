@@ -1,7 +1,9 @@
 """A journal that is damaged, deleted or replaced, on real files: under a running watchdog, and between two."""
 
 import itertools
+import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -139,6 +141,20 @@ def test_nothing_that_matters_is_lost(desk: Desk, name: str, emptied_wal: str) -
     assert_all_is_known(reopened, incident)
     following = reopened.opened(START + HOUR, "rollback")
     assert following.id == incident.id + 1
+    reopened.close()
+
+
+def test_a_state_folder_that_was_deleted_is_made_anew_at_once_for_its_owner_alone(tmp_path: Path) -> None:
+    state = tmp_path / "var" / "state"
+    state.mkdir(parents=True)
+    desk = Desk(state / "watchdog.db")
+    incident = desk.fill()
+    shutil.rmtree(state.parent)
+    assert desk.mender.look()
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    desk.close()
+    reopened = Desk(desk.path)
+    assert_all_is_known(reopened, incident)
     reopened.close()
 
 
