@@ -149,6 +149,8 @@ def assemble(settings: Settings, make_clock: Callable[..., Clock] = Clock) -> Pa
         mend=Mender(journal, outbox, teller, clock).look,
     )
     incidents = Incidents(world)
+    watch = Watch(world, collector, engine, incidents, control)
+    world.judged = watch.judged
     return Parts(
         settings=settings,
         world=world,
@@ -157,7 +159,7 @@ def assemble(settings: Settings, make_clock: Callable[..., Clock] = Clock) -> Pa
         incidents=incidents,
         control=control,
         orders=Orders(world, control, incidents, collector),
-        watch=Watch(world, collector, engine, incidents, control),
+        watch=watch,
         outbox=outbox,
         courier=courier,
         upkeep=Upkeep(world, outbox, control),

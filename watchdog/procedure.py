@@ -463,7 +463,8 @@ async def monitor(run: Run) -> Outcome:
     more than before (`watchdog.monitoring`). A rule that fires meanwhile halts (the daemon's ticks see it), and so do
     another version and restarts beyond `max_restarts`; all else is told, and summed up at the end.
 
-    Proves: nothing fired. Leaves behind on failure: a halted bot and people paged. When another version is made
+    Proves: nothing fired, by a tick that judged when the time was over: a watchdog that was away, or frozen, has not
+    looked. Leaves behind on failure: a halted bot and people paged. When another version is made
     current meanwhile the watching ends, so that the rules judge that one in their own right.
     """
     lookout = monitoring.Lookout(run.world, run.incident)
@@ -475,7 +476,7 @@ async def monitor(run: Run) -> Outcome:
 
 async def _watched(run: Run, lookout: monitoring.Lookout) -> Outcome:
     world, incident = run.world, run.incident
-    begin = messages.parse_time(incident.facts["monitor_from"])
+    end = messages.parse_time(incident.facts["monitor_from"]) + world.settings.rollback.monitor_for
     if "errors_before" not in incident.facts:
         incident.facts["errors_before"] = await run.beside(lookout.errors_before)
     while True:
@@ -490,8 +491,8 @@ async def _watched(run: Run, lookout: monitoring.Lookout) -> Outcome:
             incident.outcome = "superseded"
             run.tell("monitor", messages.outlived(incident, other), "warning")
             return Done(f"{other} was made current meanwhile")
-        rest_s = (begin + world.settings.rollback.monitor_for - world.now()).total_seconds()
-        if rest_s <= 0 and not lookout.in_doubt:
+        rest_s = (end - world.now()).total_seconds()
+        if rest_s <= 0 and not lookout.in_doubt and world.judged(str(incident.target), end):
             break
         await run.wait(min(max(rest_s, LOOK_S), 1.0))
     while not await world.bot.find():  # paused, say: it is not closed as good while nothing runs

@@ -70,6 +70,8 @@ class Watch:
         self._ended_trouble: str | None = None
         """What a bot that is kept down was stopped for, though it was not up."""
         self._key: str | None = None
+        self._judged: tuple[str, datetime] | None = None
+        """Which version was judged last, and until when what it wrote was read for that."""
         self.verdicts: list[Verdict] = []
 
     async def look(self) -> None:
@@ -94,6 +96,7 @@ class Watch:
                 f"a step failed in a way nobody expected ({error!r}); it is tried again",
                 "critical",
             )
+        read_until = self._world.now()
         await self._collector.collect()
         if self._transfers is not None:
             self._transfers.look(self._engine.observe)
@@ -105,6 +108,7 @@ class Watch:
         decision = decide(self.verdicts, self._situation(now))
         decision = await self._look_after_bot(decision, now)
         self._act(decision)
+        self._note_judged(read_until)
         for name, text in self._collector.troubles.items():
             if name == "trade-log-stale" and self._world.halted:
                 continue
@@ -117,6 +121,16 @@ class Watch:
         sentence = self._sentence()
         self._save(now, sentence)
         return sentence
+
+    def judged(self, version: str, since: datetime) -> bool:
+        """Whether a tick has judged `version` by all that it wrote until `since` or later, and done what follows."""
+        return self._judged is not None and self._judged[0] == version and self._judged[1] >= since
+
+    def _note_judged(self, read_until: datetime) -> None:
+        """A rule that is about to fire has not judged yet."""
+        deployment, pending = self._collector.deployment, any(v.state == "pending" for v in self.verdicts)
+        if deployment is not None and self._collector.caught_up and not pending:
+            self._judged = (deployment.version, read_until)
 
     def tick_failed(self, error: BaseException) -> None:
         """A tick ended with a mistake of ours: the next one comes all the same."""

@@ -46,6 +46,8 @@ class World:
     """The watchdog itself just started it."""
     paused: Callable[[], bool] = lambda: False
     """A person asked the watchdog to look and tell, and not to act."""
+    judged: Callable[[str, datetime], bool] = lambda _version, _since: True
+    """Whether the rules have judged all that a version wrote until a time, or later, and what follows was asked for."""
     health: Callable[[], Awaitable[Health]] | None = None
     """Asks the bot's health endpoint, where it has one."""
     runs: Runs = execute

@@ -271,6 +271,53 @@ async def test_a_relapse_while_it_is_monitored_halts(build: Build) -> None:
     assert (house.bot.pid, house.current) == (None, "v2.0.0")
 
 
+async def unwatched(build: Build, *results: str) -> House:
+    """v2.0.0 was restored, and its time went by while the watchdog was frozen or dead; `results`: what it traded."""
+    house = living(build, rollback={"monitor_for": "2s", "max_per_day": 5})
+    house.world.judged = house.watch.judged
+    await condemned(house)
+    await until(lambda: house.incidents.monitoring)
+    trades(house, *results)
+    house.machine.go(600)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert house.incidents.monitoring
+    return house
+
+
+async def test_what_nobody_judged_is_not_closed_as_good(build: Build) -> None:
+    house = await unwatched(build, "loss", "loss", "loss")
+    await tick(house)
+    await house.finish()
+    assert house.bot.pid is None
+    assert "3 losses in a row (limit 3) (it happened again on the restored version)" in house.halted["why"]
+
+
+async def test_a_good_version_is_closed_by_the_first_tick_that_judged_it(build: Build) -> None:
+    house = await unwatched(build, "win")
+    await tick(house)
+    await house.finish()
+    assert house.bot.pid is not None
+    (incident,) = house.world.journal.incidents(9)
+    assert incident.outcome == "rolled_back"
+
+
+async def test_a_rule_that_is_about_to_fire_has_not_judged_yet(build: Build) -> None:
+    house = living(build, triggers={**TRIGGERS, "loss_streak": {"at_least": 3, "for": "1m"}})
+    await tick(house)
+    house.machine.go(1)
+    judged = house.world.now()
+    assert house.watch.judged("v2.1.0", judged) is False  # what was written meanwhile was not read
+    await tick(house)
+    assert house.watch.judged("v2.1.0", judged) is True
+    assert house.watch.judged("v2.0.0", judged) is False
+    trades(house, "loss", "loss", "loss")
+    judged = house.world.now()
+    await tick(house)
+    assert named(house, "loss_streak").state == "pending"
+    assert house.watch.judged("v2.1.0", judged) is False
+
+
 async def test_a_version_that_is_promoted_while_another_is_monitored_is_judged_at_once(build: Build) -> None:
     house = living(build, rollback={"monitor_for": "30m", "max_per_day": 5, "cooldown": "0s"})
     first = await condemned(house)
