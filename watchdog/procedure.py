@@ -24,6 +24,7 @@ from watchdog.bots.base import BotError, EndedAtOnceError, NoAnswerError, Runnin
 from watchdog.bots.last_resort import kill_known
 from watchdog.bots.writers import told, writers
 from watchdog.clock import Budget
+from watchdog.exchange import pages
 from watchdog.exchange.step import last_look, settle
 from watchdog.incident import Incident
 from watchdog.world import World
@@ -530,7 +531,9 @@ async def close(run: Run) -> Outcome:
     except OSError as error:
         written = f"{path} could not be written ({error}); shown by `model-watchdog incidents {incident.id}`"
     if incident.outcome not in {"refused", "superseded"}:
-        urgent: messages.Severity = "critical" if incident.outcome == "halted" else "info"
+        urgent: messages.Severity = (
+            "critical" if incident.outcome == "halted" else pages.severity(incident.facts)
+        )
         run.tell("close", messages.summary(incident, world.now(), written), urgent)
     incident.closed_at = world.now()
     return Done(written)

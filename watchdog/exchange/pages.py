@@ -3,7 +3,21 @@
 from decimal import Decimal
 
 from watchdog.exchange.known import plain
-from watchdog.exchange.words import NEVER_FLAT, Facts, direction, held, holding, orders, still_open, unknown
+from watchdog.exchange.words import (
+    MOST_LISTED,
+    NEVER_FLAT,
+    UNSEEN,
+    Facts,
+    bare,
+    direction,
+    held,
+    holding,
+    missed,
+    orders,
+    still_open,
+    unknown,
+)
+from watchdog.tell import Severity
 
 FACTS, LATER = "exchange", "exchange_later"
 """Of an incident: what was settled, and what was read again when it was closed."""
@@ -30,6 +44,25 @@ def page_open(number: int, lines: list[str]) -> str:
             *lines,
             "The incident goes on meanwhile.",
             "Asked of you: cancel or close them on the exchange by hand.",
+        ]
+    )
+
+
+def page_missed(number: int, lines: list[str], *, runs: bool) -> str:
+    """Something should be gone, and was seen too late. `runs`: the bot was started since."""
+    untouched, asked = "Nothing of it was touched.", "cancel or close it"
+    if runs:
+        untouched = (
+            "The bot runs again, so nothing of it was touched: what it has opened since may be among it."
+        )
+        asked = "cancel or close what is not the running bot's"
+    return "\n".join(
+        [
+            f"orders are open, or positions held, that should be gone (incident {number})",
+            *lines,
+            f"They were not cancelled or closed, for {UNSEEN}.",
+            untouched,
+            f"Asked of you: {asked}, on the exchange by hand.",
         ]
     )
 
@@ -70,11 +103,21 @@ def in_short(incident: Facts) -> str:
     facts, later = incident.get(FACTS), incident.get(LATER)
     if facts is None:
         return ""
+    told = f"While the bot was down: {'; '.join([*unknown(facts), *still_open(facts), *held(facts, known=True)])}\n"
     if later is None:
-        return f"While the bot was down: {'; '.join([*still_open(facts), *held(facts)])}\n"
+        return told
+    if read := [*orders(later, MOST_LISTED), *held(later, known=True)]:
+        untouched = ", and not touched, for the bot runs again" if later.get("runs") else ""
+        told += f"Read now{untouched}: {'; '.join(read)}\n"
     if missing := unknown(later):
-        return f"Still unknown, and so not flat: {'; '.join(missing)}. Look at the exchange.\n"
-    return f"Unknown while the bot was down; read now: {'; '.join(held(later))}\n"
+        told += f"Still unknown, and so not flat: {'; '.join(missing)}. Look at the exchange.\n"
+    return told
+
+
+def severity(incident: Facts) -> Severity:
+    """Of the summary: people have been paged, and it must not say in silence that it is still so."""
+    later = incident.get(LATER)
+    return "info" if later is None or not (unknown(later) or missed(later) or bare(later)) else "warning"
 
 
 def section(incident: Facts) -> list[str]:

@@ -42,6 +42,8 @@ class Policy:
 
     open_orders: Literal["cancel", "keep"] = "keep"
     positions: Literal["close", "keep"] = "keep"
+    too_late: bool = False
+    """Nothing is touched any more; what should be gone is seen as missed."""
 
 
 def fates_of(policy: Policy, sheet: Sheet, orders: list[OpenOrder], *, stops_lock: bool) -> dict[str, Fate]:
@@ -49,9 +51,10 @@ def fates_of(policy: Policy, sheet: Sheet, orders: list[OpenOrder], *, stops_loc
     if policy.open_orders == "keep":
         return {order.key: "kept" for order in orders}
     held = [unknown(sheet.symbol)] if sheet.holdings is None else sheet.holdings
-    in_the_way = policy.positions == "close" and stops_lock
+    in_the_way = policy.positions == "close" and stops_lock and not policy.too_late
     safe = set() if in_the_way else protectors(orders, held)
-    return {order.key: "protects" if order.key in safe else "cancelling" for order in orders}
+    gone: Fate = "missed" if policy.too_late else "cancelling"
+    return {order.key: "protects" if order.key in safe else gone for order in orders}
 
 
 class Settling:
@@ -100,7 +103,8 @@ class Settling:
 
     def _to_close(self, sheet: Sheet, holding: Holding) -> bool:
         closing = sheet.closing.get(holding.side, Closing())
-        return self._policy.positions == "close" and not holding.dust and not given_up(closing)
+        wanted = self._policy.positions == "close" and not self._policy.too_late
+        return wanted and not holding.dust and not given_up(closing)
 
     async def _round(self, sheet: Sheet) -> None:
         sheet.trouble = None

@@ -12,9 +12,10 @@ from typing import Any, Literal, Self
 
 from watchdog.exchange.known import Holding, OpenOrder, naked, plain, unknown
 
-Fate = Literal["cancelling", "cancelled", "gone", "kept", "protects"]
+Fate = Literal["cancelling", "cancelled", "gone", "kept", "protects", "missed", "now"]
 """Of an order: it is to be cancelled and still open; cancelled, as the exchange said; not open any more when it was to
-be cancelled (filled, or cancelled by somebody); left as configured; left because it protects what is held."""
+be cancelled (filled, or cancelled by somebody); left as configured; left because it protects what is held. When the
+incident is closed (`late`): it should be gone, and was not seen in time; it is open, which may be right."""
 
 QUIET = 2
 """So many looks in a row must find nothing to cancel: an empty list may be a lie, once."""

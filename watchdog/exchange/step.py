@@ -9,6 +9,7 @@ from watchdog.exchange import pages, words
 from watchdog.exchange.access import Access
 from watchdog.exchange.closing import Closer, client_id
 from watchdog.exchange.errors import ExchangeError
+from watchdog.exchange.late import judged
 from watchdog.exchange.line import Wait
 from watchdog.exchange.settle import Policy, Settling
 from watchdog.exchange.sheet import Sheet, dump, load
@@ -63,10 +64,19 @@ class Account:
         return self._tell()
 
     async def look_again(self, access: Access) -> None:
-        """Touches nothing: by now the orders may be those of the bot that was started."""
-        self.sheets = load(dict.fromkeys(access.settings.symbols), None)
-        why = await self._rounds(access, Policy(), LOOK_BUDGET_S, act=False)
-        self.incident.facts[pages.LATER] = dump(self.sheets, self.world.now(), why)
+        """At what was unknown. Touches nothing: by now the orders may be those of the bot that was started."""
+        settings, then = access.settings, self.incident.facts[pages.FACTS]
+        policy = Policy(settings.open_orders, settings.positions, too_late=True)
+        doubtful = words.causes(then)
+        self.sheets = load((s for s in dict.fromkeys(settings.symbols) if s in doubtful), None)
+        why = await self._rounds(access, policy, LOOK_BUDGET_S, act=False)
+        later = judged(dump(self.sheets, self.world.now(), why), then, policy)
+        later["runs"] = self.incident.bot_is_back
+        self.incident.facts[pages.LATER] = later
+        if missed := words.missed(later):
+            page = pages.page_missed(self.incident.id, missed, runs=later["runs"])
+            self._say("missed", page, "critical")
+        self._tell_naked(later)
 
     async def _rounds(self, access: Access, policy: Policy, budget_s: float, *, act: bool) -> str | None:
         """Why it ended early, or None."""
@@ -103,13 +113,16 @@ class Account:
             self._say("unknown", pages.page_unknown(self.incident.id, unknown), "critical")
         if left:
             self._say("open", pages.page_open(self.incident.id, left), "critical")
-        for row in bare:
-            name = f"naked {row['symbol']} {row['side']}"
-            self._say(name, pages.page_naked(self.incident.id, row), "critical")
-        if len(unknown) < len(facts["symbols"]) or not unknown:
+        self._tell_naked(facts)
+        if len(unknown) < len(facts["symbols"]) or not unknown or words.acted(facts):
             worst: Severity = "warning" if unknown or left or bare else "info"
             self._say("account", pages.account(self.incident.id, known), worst)
         return "; ".join([*unknown, *known])
+
+    def _tell_naked(self, facts: words.Facts) -> None:
+        for row in words.bare(facts):
+            name = f"naked {row['symbol']} {row['side']}"
+            self._say(name, pages.page_naked(self.incident.id, row), "critical")
 
     def _say(self, name: str, text: str, severity: Severity) -> None:
         """Once for each time that the bot was stopped, however often the step runs again."""

@@ -17,6 +17,8 @@ MOST_LISTED = 12
 ID_SHOWN = 14
 """Of a client order id: enough to see whose it is (`web_`, `ios_`, `x-`, the bot's own)."""
 
+UNSEEN = "the exchange could not be read while the bot was down"
+
 FATES = {
     "cancelled": "Cancelled",
     "gone": "Not open any more when they were to be cancelled (filled, or cancelled by somebody)",
@@ -24,7 +26,12 @@ FATES = {
     "protects": "Left open, for they protect what is held or may be",
     "cancelling": "Still open, could not be cancelled",
     "unsure": "Were to be cancelled, and it is not known whether they are gone",
+    "missed": f"Open, though to be cancelled as configured, for {UNSEEN}",
+    "now": "Open now",
 }
+
+HELD = {"missed": f"not closed, for {UNSEEN}", "kept": "kept", "now": "held now"}
+"""Of what is held when the incident is closed (`late`)."""
 
 NEVER_FLAT = "Unknown is not flat: open orders may be filled, and a position may be losing money."
 
@@ -111,26 +118,52 @@ def still_open(facts: Facts) -> list[str]:
 
 
 def bare(facts: Facts) -> list[Facts]:
-    """Holdings that no stop order on the exchange covers, or not wholly."""
+    """Holdings that no stop order on the exchange covers, or not wholly; not those that were opened since."""
     return [
         row
         for _, body in symbols(facts)
         for row in body["holdings"]
         if row["state"] == "open" and row["naked"] is not None and Decimal(row["naked"]) > 0
+        if row.get("fate") != "now"
     ]
 
 
-def held(facts: Facts) -> list[str]:
-    """What is held, a line each: kept, closed, flat, unknown, dust."""
+def missed(later: Facts) -> list[str]:
+    """What should be gone, and was first read when the incident was closed."""
+    found = []
+    for _, body in symbols(later):
+        found += [order(row) for row in body["orders"].values() if row["fate"] == "missed"]
+        found += [holding(row) for row in body["holdings"] if row.get("fate") == "missed" and not row["dust"]]
+    return found
+
+
+def acted(facts: Facts) -> bool:
+    """Whether anything was seen or done of which people should hear, although not all of a symbol is known."""
+    return any(body["orders"] or any(_sent_for(body)) for _, body in symbols(facts))
+
+
+def held(facts: Facts, *, known: bool = False) -> list[str]:
+    """What is held, a line each: kept, closed, flat, unknown, dust. `known`: without what is unknown."""
     lines = []
     for symbol, body in symbols(facts):
-        lines += [_held(body, row) for row in body["holdings"]]
+        lines += [_held(body, row) for row in body["holdings"] if row["state"] == "open" or not known]
         sides = {row["side"] for row in body["holdings"]}
         gone = {side: row for side, row in body["before"].items() if side not in sides}
         if all(row["state"] != "unknown" for row in body["holdings"]):
             lines += [_gone(body, row) for row in gone.values()]
             lines += [f"{symbol}: flat"] if not body["holdings"] and not gone else []
+        else:
+            lines += _sent_for(body)
     return lines
+
+
+def _sent_for(body: Facts) -> Iterator[str]:
+    """The closings that were sent, for a position that is unknown now."""
+    for row in body["before"].values():
+        closing = _closing(body, row)
+        if closing is not None and _sent(closing):
+            what = f"{row['symbol']} {direction(row)} {plain(abs(Decimal(row['amount'])))}"
+            yield f"{what}: {_by(closing)} sent to close it"
 
 
 def _held(body: Facts, row: Facts) -> str:
@@ -140,7 +173,8 @@ def _held(body: Facts, row: Facts) -> str:
     if row["dust"]:
         rest = f"; the rest was closed by {_by(closing)}" if closing is not None and _sent(closing) else ""
         return f"{holding(row)}: dust, too little for an order, left{rest}"
-    return f"{holding(row)}: {'kept' if closing is None else 'not closed'}; {protection(row)}"
+    what = HELD[row["fate"]] if "fate" in row else "kept" if closing is None else "not closed"
+    return f"{holding(row)}: {what}; {protection(row)}"
 
 
 def position(row: Facts) -> str:
@@ -197,7 +231,7 @@ def orders(facts: Facts, most: int | None = None) -> list[str]:
         f"{symbol}: no open orders"
         for symbol, body in symbols(facts)
         if body["orders_state"] == "settled"
-        and not any(row["fate"] in {"kept", "protects"} for row in body["orders"].values())
+        and not any(row["fate"] in {"kept", "protects", "missed", "now"} for row in body["orders"].values())
     ]
     return lines
 

@@ -12,7 +12,7 @@ from tests.watchdog.exchange.stages import one_way
 from watchdog import report
 from watchdog.exchange import pages
 from watchdog.exchange.access import Access
-from watchdog.exchange.step import BUDGET_S, settle
+from watchdog.exchange.step import BUDGET_S, last_look, settle
 from watchdog.incident import Incident
 
 
@@ -89,10 +89,83 @@ async def test_what_was_unknown_is_read_again_before_the_incident_is_closed(benc
     bench.desk.fault("*", "drop", times=None)
     bench.house.bot.at_start = bench.desk.heal
     incident = await rolled_back(bench)
-    assert "Unknown while the bot was down; read now: SOLUSDT long 1.3" in bench.house.told.texts[-1]
-    assert "- Left open, as configured: BUY LIMIT" in written(bench, incident)
+    summary = bench.house.told.alerts[-1]
+    assert summary.severity == "warning"
+    assert "While the bot was down: SOLUSDT: open orders and position unknown (" in summary.text
+    read = "Read now, and not touched, for the bot runs again: "
+    missed = "Open, though to be cancelled as configured, for the exchange could not be read while the bot was down: "
+    assert f"{read}Left open, for they protect what is held or may be: SELL STOP_MARKET" in summary.text
+    assert f"{missed}BUY LIMIT 1 SOLUSDT at 140 (bot1001); SELL TAKE_PROFIT_MARKET" in summary.text
+    held = "SOLUSDT long 1.3, entry 152, worth 195.00, unrealised P&L -2.60"
+    assert f"{held}: not closed, for the exchange could not be read while the bot was down" in summary.text
+    assert f"orders are open, or positions held, that should be gone (incident {incident.id})" in bench.pages
+    assert "BUY LIMIT 1 SOLUSDT at 140 (bot1001)\nSELL TAKE_PROFIT" in bench.pages
+    assert "what it has opened since may be among it" in bench.pages
+    assert f"- {missed}BUY LIMIT" in written(bench, incident)
+    assert "as configured: BUY" not in written(bench, incident).replace(missed, "")
     # By now the orders may be those of the bot that was started: nothing of them is touched.
     assert {entry["method"] for entry in bench.desk.journal() if entry["done"]} == {"GET"}
+
+
+async def test_what_was_unknown_and_is_held_without_a_stop_at_the_end_is_paged_once(tmp_path: Path) -> None:
+    async with benched(tmp_path / "kept") as bench:
+        bench.fresh(lambda desk: desk.set_position("SOLUSDT", "1.3", "152"))
+        bench.incident.facts["monitor_from"] = bench.house.world.now().isoformat()
+        bench.desk.fault("*", "drop", times=None)
+        await bench.settle()
+        bench.desk.heal()
+        assert "is held naked" not in bench.pages
+        for _ in range(2):  # the second time after a crash
+            bench.incident.facts.pop(pages.LATER, None)
+            await last_look(bench.incident, bench.house.world, bench.house.world.interrupts.wait)
+        assert bench.pages.count("SOLUSDT long 1.3 is held naked, without a stop order on the exchange") == 1
+        assert "should be gone" not in bench.pages
+        assert ": kept; naked, without a stop order" in pages.in_short(bench.incident.facts)
+        assert pages.severity(bench.incident.facts) == "warning"
+
+
+async def test_what_was_known_while_the_bot_was_down_is_its_own_affair_after_it(bench: Bench) -> None:
+    bench.desk.fault("GET /fapi/v1/openAlgoOrders", "drop", times=None)
+    began: list[bool] = []
+
+    def begin() -> None:
+        bench.desk.heal()
+        bench.desk.set_position("SOLUSDT", "0.7", "150")
+        began.append(True)
+
+    bench.house.bot.at_start = begin
+    incident = await rolled_back(bench)
+    assert began == [True]
+    summary = bench.house.told.alerts[-1]
+    assert "long 1.3 was closed by 1 market order" in summary.text
+    assert "SOLUSDT long 0.7" in summary.text
+    assert ": held now; " in summary.text
+    assert "0.7" not in bench.pages
+    assert pages.severity(incident.facts) == "warning"  # orders are left that should be gone
+
+
+async def test_what_was_done_is_told_though_a_part_is_unknown(bench: Bench) -> None:
+    bench.desk.fault("GET /fapi/v1/openAlgoOrders", "error", times=None, status=404)
+    await rolled_back(bench)
+    (account,) = [a for a in bench.house.told.alerts if "were looked after" in a.text]
+    assert account.severity == "warning"
+    assert "Were to be cancelled, and it is not known whether they are gone: BUY LIMIT 1" in account.text
+    assert "long 1.3 was closed by 1 market order" in account.text
+    assert "long 1.3 was closed by 1 market order" in bench.house.told.texts[-1]
+
+
+async def test_an_order_that_was_sent_is_told_though_what_is_held_is_unknown_since(bench: Bench) -> None:
+    def goes_dark(path: str, answer: Any) -> Any:
+        sent = any(entry["method"] == "POST" for entry in bench.desk.journal())
+        return {"code": 0, "msg": "ok"} if sent and "positionRisk" in path else answer
+
+    bench.forge = goes_dark
+    await rolled_back(bench)
+    (account,) = [a for a in bench.house.told.alerts if "were looked after" in a.text]
+    for text in (account.text, bench.house.told.texts[-1]):
+        assert "SOLUSDT long 1.3: 1 market order sent to close it" in text
+    assert "Cancelled: BUY LIMIT 1 SOLUSDT at 140" in account.text
+    assert "SOLUSDT: position unknown" in bench.pages
 
 
 async def test_a_halt_settles_the_account_too(bench: Bench) -> None:
