@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -76,13 +76,11 @@ class Daemon:
         self._clocks = (wall(), time.monotonic())
         self._sentence = ""
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._before: set[asyncio.Task[Any]] = set()
         self.reloaded: Settings | None = None
         self.displaced = False
 
     async def run(self) -> None:
         """Start-up, main loop, hand-over."""
-        self._before = asyncio.all_tasks()
         loop = asyncio.get_running_loop()
         handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGTERM: self._stop,
@@ -194,7 +192,7 @@ class Daemon:
 
     def _revive(self) -> None:
         for name, task in list(self._tasks.items()):
-            if task.done():
+            if task.done() and not self.displaced:
                 error = None if task.cancelled() else task.exception()
                 log.error("the daemon's %s ended; it is started anew", name, exc_info=error)
                 self._parts.watch.part_ended(name, error)
@@ -236,6 +234,7 @@ class Daemon:
                 "critical",
             )
             self.displaced = True
+            self._parts.world.interrupts.ask_hand_over()
             self._stopping.set()
         return not self.displaced
 
@@ -263,8 +262,9 @@ class Daemon:
             sentinel.cancel()  # the last step may take long, and no tick is missing meanwhile
             await asyncio.wait({sentinel})
         self._stop_scheduler()
-        if self.displaced:
-            await self._drop_all()
+        if self.displaced:  # the bot is the other one's to look after: what goes on with it ends where it is
+            self._parts.incidents.drop()
+            self._parts.watch.drop()
         await self._parts.incidents.settle()
         await self._parts.watch.settle()
         await self._parts.upkeep.settle()
@@ -275,10 +275,3 @@ class Daemon:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._parts.courier.aclose()
         self._parts.close()
-
-    async def _drop_all(self) -> None:
-        """Ends what would go on with the bot, at once: it is another watchdog's to look after."""
-        dropped = asyncio.all_tasks() - self._before - {self._tasks["courier"]}
-        for task in dropped:
-            task.cancel()
-        await asyncio.gather(*dropped, return_exceptions=True)

@@ -193,6 +193,11 @@ class Incidents:
             if not self._world.interrupts.handing_over:
                 self._halt_that_came_late(incident)
 
+    def drop(self) -> None:
+        """Ends the running step where it is, as a kill -9 would."""
+        if self._task is not None:
+            self._task.cancel()
+
     async def settle(self) -> None:
         """Waits until the running step has ended and the incident is closed or handed over."""
         if self._task is not None:

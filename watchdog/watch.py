@@ -374,6 +374,11 @@ class Watch:
             done, self._doing = self._doing, None
             done.result()
 
+    def drop(self) -> None:
+        """Ends what goes on beside the ticks where it is."""
+        if self._doing is not None:
+            self._doing.cancel()
+
     async def settle(self) -> None:
         """Waits for what goes on beside the ticks."""
         if self._doing is not None:
