@@ -132,8 +132,10 @@ def halting(incident: Incident) -> str:
     )
 
 
-def stopped(what: Stopped) -> str:
-    """How the bot was stopped."""
+def stopped(what: Stopped, begun: datetime | None = None) -> str:
+    """How the bot was stopped. `begun`: when a watchdog that ended meanwhile had begun to."""
+    if what.how == "was not running" and begun is not None:
+        return f"Bot is down: its stop was begun at {clock_time(begun)}, before the watchdog itself ended"
     if what.how == "was not running":
         return "Bot was not running"
     pids = ", ".join(map(str, what.pids))

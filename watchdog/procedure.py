@@ -14,8 +14,11 @@ Long, because it is to be read from top to bottom, as the playbook is.
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
 from typing import TypeVar
 
 from registry import ModelRegistry, RegistryError
@@ -213,15 +216,27 @@ async def stop_bot(run: Run) -> Outcome:
             run.tell(f"killed {killed}", messages.killed(run.incident, killed, str(error)), "critical")
         raise
     world.keep("bot", None)
-    if stopped.how != "was not running":
-        run.incident.facts.setdefault("stopped_at", world.now().isoformat())
-    detail = messages.stopped(stopped)
+    begun = _stop_begun_before(run) if stopped.how == "was not running" else None
+    if stopped.how != "was not running" or begun is not None:
+        run.incident.facts.setdefault("stopped_at", (begun or world.now()).isoformat())
+    detail = messages.stopped(stopped, begun)
     process = world.settings.bot.process
     if others := writers(world.settings.bot.log, None if process is None else process.directory):
         run.tell("stop_bot, others", messages.others_left(run.incident, told(others)), "critical")
     unseen = () if world.exchange else (messages.unseen_orders(world.settings),)
     run.tell("stop_bot", messages.step(run.incident, detail, *unseen))
     return Done(detail)
+
+
+def _stop_begun_before(run: Run) -> datetime | None:
+    """When a watchdog that ended in the midst of this very stop had begun it, or None."""
+    try:
+        rows = run.world.journal.steps(run.incident)
+    except sqlite3.Error as error:
+        log.critical("the journal cannot be read (%s): the bot is stopped all the same", error)
+        return None
+    before = list(takewhile(lambda row: (row.step, row.result) == ("stop_bot", None), reversed(rows[:-1])))
+    return before[-1].began_at if before else None
 
 
 async def settle_orders(run: Run) -> Outcome:

@@ -231,6 +231,29 @@ async def test_stop_bot_run_again_keeps_when_the_bot_was_stopped(house: House) -
     assert len(house.told.alerts) == 1  # told once
 
 
+async def test_a_stop_that_a_watchdog_began_before_it_ended_is_told_as_what_it_was(house: House) -> None:
+    incident = house.open()
+    incident.step = "stop_bot"
+    began = house.world.now()
+    house.world.journal.begin(incident, began)
+    house.bot.die(-15)
+    house.wake()
+    kept = house.world.journal.open_one()
+    assert kept is not None
+    await house.work(kept)
+    assert kept.facts["stopped_at"] == began.isoformat()
+    assert house.told.said(
+        "Bot is down: its stop was begun at 10:00:00 UTC, before the watchdog itself ended"
+    )
+
+
+async def test_a_bot_that_was_down_before_its_stop_was_not_stopped_by_us(house: House) -> None:
+    house.bot.die(1)
+    incident = await house.work(house.open())
+    assert "stopped_at" not in incident.facts
+    assert house.told.said("Bot was not running")
+
+
 async def test_a_bot_that_cannot_be_stopped_leaves_the_registry_untouched(house: House) -> None:
     before, incident = house.data, house.open()
     house.bot.ignores_stop = 1
