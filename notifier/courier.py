@@ -2,7 +2,7 @@
 
 A channel that fails holds up its own later alerts and nothing else. Told apart are: a failure that may pass
 (back-off, or the wait that the other side asked for), a message that can never be delivered (recorded,
-skipped), and a channel that is set up wrong (everything is kept, a slow retry, said once).
+skipped), and a channel that is set up wrong (everything is kept, tried again ever more slowly, said once).
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from .repeats import Repeats
 from .text import Part
 
 Sleep = Callable[[float], Awaitable[None]]
-SLOW_RETRY_S = 300.0  # of a channel that a person must mend
+SLOW_RETRY_S = 300.0  # of a channel that a person must mend, in the end
+FIRST_SLOW_RETRY_S = 5.0  # a 401 or 403 may be a passing fault of the other side, too
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Courier:
         self._sleep = sleep
         self._on_problem = on_problem
         self._backoff = backoff or Backoff()
-        self._slow_retry_s = slow_retry_s
+        self._slow = Backoff(min(FIRST_SLOW_RETRY_S, slow_retry_s), slow_retry_s)
         self._progress = asyncio.Event()
         self._disk_trouble: str | None = None
         self._from_memory = Repeats()
@@ -189,7 +190,8 @@ class Courier:
         desk.record(alert, partial(self._outbox.failed, alert.id, desk.name, str(error), self._now()))
         desk.misconfigured = error.misconfigured
         if error.misconfigured:
-            delay_s = self._slow_retry_s
+            desk.refusals += 1
+            delay_s = self._slow.delay_s(desk.refusals)
         elif error.retry_after_s is not None:
             delay_s = max(error.retry_after_s, self._backoff.first_s)
         else:
@@ -208,7 +210,7 @@ class Courier:
             self._on_problem(f"{desk.name}: {error}; alerts are kept and tried again")
 
     def _works(self, desk: Desk) -> None:
-        desk.failures = 0
+        desk.failures = desk.refusals = 0
         desk.misconfigured = False
         if desk.trouble_since is not None:
             lasted_s = (self._now() - desk.trouble_since).total_seconds()

@@ -16,7 +16,9 @@ MAX_UNWRITTEN = 500
 
 @dataclass
 class Desk:
-    """failures: failed attempts in a row. trouble: what was said of them, so that it is said once.
+    """failures: failed attempts in a row; refusals: those that a person must mend.
+
+    trouble: what was said of them, so that it is said once.
 
     unwritten: alerts that the disk did not take, to be sent from memory.
     """
@@ -24,6 +26,7 @@ class Desk:
     channel: Channel
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     failures: int = 0
+    refusals: int = 0
     disk_failures: int = 0
     misconfigured: bool = False
     trouble: str | None = None

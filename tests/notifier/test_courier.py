@@ -157,13 +157,30 @@ async def test_a_channel_that_is_set_up_wrong_keeps_everything_and_says_so_once(
     async with desk.running():
         await desk.tell("one", "two")
         await desk.time.advance(3600)
-        assert desk.time.slept == [300] * 13
+        assert desk.time.slept == [5, 10, 20, 40, 80, 160] + [300] * 11
         assert desk.problems == ["memory: the token is wrong (401); alerts are kept and tried again"]
         assert outbox.recent()[1].errors == {"memory": "the token is wrong (401)"}
         channel.always = None
         await desk.time.advance(300)
     assert channel.headlines == ["one", "two"]
     assert len(desk.problems) == 2
+
+
+async def test_a_passing_refusal_holds_the_alerts_up_for_seconds_and_the_next_one_as_well(
+    outbox: Outbox, channel: MemoryChannel
+) -> None:
+    wrong = TransportError("the token is wrong (401)", misconfigured=True)
+    channel.script = [wrong, wrong]
+    desk = Desk(outbox, channel)
+    async with desk.running():
+        await desk.tell("one")
+        await desk.time.advance(15)
+        assert channel.headlines == ["one"]
+        channel.script = [wrong]
+        await desk.tell("two")
+        await desk.time.advance(5)
+    assert channel.headlines == ["one", "two"]
+    assert desk.time.slept == [5, 10, 5]
 
 
 async def test_an_outage_that_turns_out_to_need_a_person_is_said_again(
@@ -178,7 +195,7 @@ async def test_an_outage_that_turns_out_to_need_a_person_is_said_again(
     assert desk.problems == [
         "memory: no connection; alerts are kept and tried again",
         "memory: the token is wrong (401); alerts are kept and tried again",
-        "memory: works again after 5 min",
+        "memory: works again after 8 s",
     ]
 
 

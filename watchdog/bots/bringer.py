@@ -4,6 +4,7 @@ systemd keeps no record of who asked (what it has, ActivationDetails, names the 
 reckoned from who may start the unit, and from what happened at the second in which it began.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -15,6 +16,9 @@ from watchdog.bots.unit import UnitState, parse_time
 TRIGGERS = "TriggeredBy"
 PULLERS = ("BoundBy", "RequiredBy", "WantedBy", "OnFailureOf", "OnSuccessOf")
 UPHOLDER = "UpheldBy"
+COMMANDS = ("ExecStopPost", "ExecStop", "ExecStartPre", "ExecStartPost", "ExecStart")
+STARTS = re.compile(r"argv\[\]=([^;]*\bsystemctl\b[^;]*?\b(?:re)?start\b[^;]*?) *;")
+"""One of the unit's own commands, as `systemctl show` writes them, that has systemd start something."""
 NEAR = timedelta(seconds=2)
 """systemd tells times to the second."""
 
@@ -31,13 +35,19 @@ _ASKED = (
 async def who_started(systemctl: Systemctl, state: UnitState) -> Starter:
     """Who started `state`'s unit the last time, as far as it can be known. BotError."""
     kinds = (TRIGGERS, UPHOLDER, *PULLERS)
-    relations = (await systemctl.show(kinds, state.name))[0]
+    relations = (await systemctl.show((*kinds, *COMMANDS), state.name))[0]
     of = {unit: kind for kind in reversed(kinds) for unit in relations.get(kind, "").split()}
     shown = await systemctl.show(_ASKED, *of) if of else []
     began = state.began
     for (unit, kind), properties in zip(of.items(), shown, strict=True):
         if began is not None and _did(kind, properties, began):
             return _starter(systemctl.command, state.name, unit, kind)
+    for command in COMMANDS:
+        if found := STARTS.search(relations.get(command, "")):
+            return Starter(
+                f"most likely the unit itself, whose {command}= runs `{found[1]}`",
+                f"Take that line out of it: `{systemctl.command} edit --full {state.name}`. Restart= is for that.",
+            )
     standing_by = [
         unit
         for (unit, kind), properties in zip(of.items(), shown, strict=True)

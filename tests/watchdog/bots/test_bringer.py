@@ -102,3 +102,32 @@ async def test_a_unit_without_relations_is_asked_about_once(tmp_path: Path) -> N
     starter = await who_started(fake.client(), parse(UP))
     assert starter.text.startswith("whoever gave")
     assert len(fake.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "runs"),
+    [
+        (
+            "ExecStopPost={ path=/bin/systemctl ; argv[]=/bin/systemctl --no-block restart bot.service ; pid=0 }",
+            "",
+        ),
+        ("ExecStop={ path=/bin/sh ; argv[]=/bin/sh -c systemctl start bot & ; ignore_errors=no }", ""),
+        ("ExecStopPost={ path=/bin/systemctl ; argv[]=/bin/systemctl stop tunnel ; pid=0 }", "nobody"),
+        (
+            "ExecStart={ path=/bot/restart ; argv[]=/bot/restart --systemctl ; start_time=[n/a] ; pid=0 }",
+            "nobody",
+        ),
+    ],
+)
+async def test_a_unit_whose_own_command_starts_it_again_is_suspected(
+    tmp_path: Path, line: str, runs: str
+) -> None:
+    fake = FakeSystemctl(tmp_path)
+    fake.says("show", out=f"TriggeredBy=\n{line}\n")
+    starter = await who_started(fake.client(), parse(UP))
+    if runs == "nobody":
+        assert starter.text.startswith("whoever gave")
+        return
+    argv = line.partition("argv[]=")[2].partition(" ;")[0]
+    assert starter.text == f"most likely the unit itself, whose {line.partition('=')[0]}= runs `{argv}`"
+    assert "`systemctl edit --full bot.service`" in starter.remedy
