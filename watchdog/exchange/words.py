@@ -133,7 +133,8 @@ def missed(later: Facts) -> list[str]:
     found = []
     for _, body in symbols(later):
         found += [order(row) for row in body["orders"].values() if row["fate"] == "missed"]
-        found += [holding(row) for row in body["holdings"] if row.get("fate") == "missed" and not row["dust"]]
+        held_on = [row for row in body["holdings"] if row["state"] == "open" and not row["dust"]]
+        found += [holding(row) for row in held_on if row.get("fate") == "missed"]
     return found
 
 

@@ -67,6 +67,8 @@ async def test_an_exchange_that_is_down_delays_the_rollback_by_a_minute_and_is_a
     assert "SOLUSDT: open orders and position unknown (GET fapi/v" in text
     assert "### Read again at the end" in text
     assert "Still unknown, and so not flat: SOLUSDT" in bench.house.told.texts[-1]
+    assert bench.house.told.alerts[-1].severity == "warning"
+    assert "should be gone" not in bench.pages
 
 
 async def test_a_watchdog_that_was_frozen_settles_the_account_when_it_goes_on(bench: Bench) -> None:
