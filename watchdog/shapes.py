@@ -106,6 +106,7 @@ NAMED: dict[str, Any] = {
     "schema": int,
     "halted": _Halt,
     "bot": tuple[int, int, str],
+    "stopping": list[tuple[int, int, str]],
     "deployment": _Deployment,
     "resumed_at": Moment,
     "restarts": _Restarts,

@@ -31,7 +31,7 @@ class BotOutput:
         A full or read-only disk must not keep the bot down: its output then goes nowhere, which is logged.
         """
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
             if self._size() > self._limit_bytes:
                 self._path.replace(self._aside)
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -32,6 +32,10 @@ class ProcessBot:
     `identity` marks what this watchdog starts: it must be the same after every restart, and another one for
     every bot of the machine. `remembered` is what `remember()` gave before the restart. `dry_runs` marks dry runs,
     which may have the very command of the bot (`env DRY_RUN=1 python main.py`) and are none.
+
+    `keep_stopping` persists which processes a stop is about to end, [] once it is done, and `stopping` is what it kept
+    before the restart: a worker of an adopted bot bears no mark, and once the main process is gone nothing else tells
+    whose it is.
     """
 
     kind = "process"
@@ -49,6 +53,8 @@ class ProcessBot:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         kill_wait_s: float = KILL_WAIT_S,
+        stopping: Sequence[Remembered] = (),
+        keep_stopping: Callable[[list[Remembered]], None] = lambda _: None,
     ) -> None:
         self._command = tuple(command)
         self._directory = directory
@@ -58,6 +64,8 @@ class ProcessBot:
         self._dry_runs = os.fsencode(f"{DRY_RUN}={dry_runs}") if dry_runs else None
         self._boot_id = proc.boot_id()
         self._known = remembered[:2] if remembered and remembered[2] == self._boot_id else None
+        self._stopping = {(pid, ticks) for pid, ticks, boot_id in stopping if boot_id == self._boot_id}
+        self._keep_stopping = keep_stopping
         self._child: Child | None = None
         self._sleep = sleep
         self._monotonic = monotonic
@@ -154,12 +162,14 @@ class ProcessBot:
         tree = Tree(roots, self._marked, self._spared(proc.Table.read()))
         scanned_s, count = 0.0, -1
         try:
+            self._note(tree)
             # A process that forks and ends while /proc is read can hide its child from one look: two must
             # agree.
             while (living := len(tree.living())) or tree.scan() or tree.scan():
                 now_s = self._monotonic() - began
                 if living != count or now_s - scanned_s >= SCAN_EVERY_S:
                     tree.scan()
+                    self._note(tree)
                     scanned_s, count = now_s, len(tree.living())
                 tree.press(now_s, timeout_s)
                 tree.complain(now_s, timeout_s, self._kill_wait_s)
@@ -168,7 +178,15 @@ class ProcessBot:
                     self._child.reap()
         finally:
             tree.release()
+        self._stopping = set()
+        self._keep_stopping([])
         return tree
+
+    def _note(self, tree: Tree) -> None:
+        """Before any of them is ended: a kill -9 of the watchdog must not make it forget the rest."""
+        if not self._stopping >= (known := tree.known()):
+            self._stopping |= known
+            self._keep_stopping([(pid, ticks, self._boot_id) for pid, ticks in sorted(self._stopping)])
 
     def _look(self) -> tuple[list[Running], list[proc.Stat]]:
         """The roots of the bot, and apart from them what a dead one left behind."""
@@ -184,7 +202,10 @@ class ProcessBot:
             self._child.reap()
         spared, marked = self._spared(table), self._marked(table)
         ours = {
-            s.pid: s for s in table.alive() if s.pid not in spared and (s.pid in marked or self._is_ours(s))
+            s.pid: s
+            for s in table.alive()
+            if s.pid not in spared
+            and (s.pid in marked or (s.pid, s.started_ticks) in self._stopping or self._is_ours(s))
         }
         roots = [s for s in ours.values() if not any(a.pid in ours for a in table.ancestors(s.pid))]
         return sorted(roots, key=lambda s: ((s.pid, s.started_ticks) != self._known, s.started_ticks, s.pid))
@@ -209,14 +230,16 @@ class ProcessBot:
         return frozenset({os.getpid(), *(a.pid for a in table.ancestors(os.getpid()))})
 
     def _is_left_over(self, root: proc.Stat) -> bool:
-        """A worker that outlives a main process which crashed.
+        """A worker that outlives a main process which crashed, or which was ended by a stop that was cut short.
 
         After a good end it is a bot that put itself into the background; without an exit code nobody can
         tell, and it counts as the bot.
         """
-        child = self._child
+        child, marked = self._child, proc.has_variable(root.pid, self._mark)
+        if (root.pid, root.started_ticks) in self._stopping and not marked and not self._is_ours(root):
+            return True
         crashed = child is not None and child.ended and child.code not in (0, None)
-        return crashed and proc.has_variable(root.pid, self._mark)
+        return crashed and marked
 
     def _running(self, root: proc.Stat) -> Running:
         ours = self._child is not None and (root.pid, root.started_ticks) == (

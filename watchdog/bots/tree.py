@@ -140,6 +140,10 @@ class Tree:
             m.pid for m in sorted(self._members.values(), key=lambda m: (not m.main, m.started_ticks))
         )
 
+    def known(self) -> set[tuple[int, int]]:
+        """(pid, started_ticks) of all members, dead or alive."""
+        return set(self._members)
+
     def press(self, now_s: float, timeout_s: float) -> None:
         """Send what is due, `now_s` after the stop began.
 

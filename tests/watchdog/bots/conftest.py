@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,8 @@ class Zoo:
         remembered: Remembered | None = None,
         sleep: Callable[[float], Awaitable[None]] = brisk,
         kill_wait_s: float = 5.0,
+        stopping: Sequence[Remembered] = (),
+        keep_stopping: Callable[[list[Remembered]], None] = lambda _: None,
     ) -> ProcessBot:
         """Under control of the test, `python bot.py` unless told otherwise."""
         return ProcessBot(
@@ -94,6 +96,8 @@ class Zoo:
             remembered,
             sleep=sleep,
             kill_wait_s=kill_wait_s,
+            stopping=stopping,
+            keep_stopping=keep_stopping,
         )
 
     def run(self, *command: str, session: bool = True, cwd: Path | None = None) -> int:

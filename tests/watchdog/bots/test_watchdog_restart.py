@@ -1,5 +1,6 @@
 """A restart of the watchdog leaves the bot alone: with real watchdog processes that are killed."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.watchdog.bots.conftest import Zoo, alive
+from tests.watchdog.bots.conftest import Zoo, alive, until
+from watchdog.bots import proc
+from watchdog.bots.process import Remembered
 
 HOST = """
 import asyncio, json, sys
@@ -73,3 +76,64 @@ async def test_a_second_watchdog_finds_the_very_same_bot_after_a_kill(zoo: Zoo, 
     assert stopped == [[pid], "SIGTERM"]
     assert gone is None
     assert not alive(pid)
+
+
+STUBBORN_WORKER = """
+    if sys.argv[1:]:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        here("worker")
+    else:
+        subprocess.Popen([sys.executable, "bot.py", "worker"], start_new_session=True)
+        here("bot")
+    forever()
+"""
+
+
+async def half_stopped(zoo: Zoo) -> tuple[int, list[Remembered]]:
+    """A person's bot, of which a stop that was cut short has ended the main process: its worker, and what is kept."""
+    zoo.script("bot.py", STUBBORN_WORKER)
+    main = zoo.run()
+    worker = await zoo.pid("worker")
+    kept: list[list[Remembered]] = []
+    stop = asyncio.create_task(zoo.bot(keep_stopping=kept.append).stop(30))
+    await until(lambda: not alive(main))
+    stop.cancel()
+    await asyncio.gather(stop, return_exceptions=True)
+    assert {main, worker} <= {pid for pid, *_ in kept[-1]}
+    assert alive(worker), "nothing is left to be forgotten"
+    return worker, kept[-1]
+
+
+@pytest.mark.parametrize("order", ["stop", "start"])
+async def test_what_a_stop_that_was_cut_short_left_is_ended_by_the_next_watchdog(
+    zoo: Zoo, order: str
+) -> None:
+    """The worker bears no mark, leads a session of its own, and its parent is dead."""
+    worker, stopping = await half_stopped(zoo)
+    kept: list[list[Remembered]] = []
+    bot = zoo.bot(stopping=stopping, keep_stopping=kept.append)
+    assert await bot.find() == [], "a worker alone is not the bot"
+    if order == "stop":
+        stopped = await bot.stop(0.2)
+        assert (stopped.pids, stopped.how) == ((worker,), "SIGKILL")
+    else:
+        await bot.start()
+    assert not alive(worker)
+    assert kept[-1] == []
+    await bot.stop(0.2)
+
+
+async def test_pids_of_an_earlier_boot_say_nothing(zoo: Zoo) -> None:
+    worker, stopping = await half_stopped(zoo)
+    bot = zoo.bot(stopping=[(pid, ticks, "an earlier boot") for pid, ticks, _ in stopping])
+    assert (await bot.stop(0.2)).how == "was not running"
+    assert alive(worker)
+
+
+async def test_a_bot_whose_stop_came_to_nothing_is_still_the_bot(zoo: Zoo) -> None:
+    zoo.script("bot.py", STUBBORN_WORKER)
+    pids = zoo.run(), await zoo.pid("worker")
+    found = [stat for stat in map(proc.stat, pids) if stat is not None]
+    bot = zoo.bot(stopping=[(stat.pid, stat.started_ticks, proc.boot_id()) for stat in found])
+    assert [running.pid for running in await bot.find()] == [pids[0]]
+    assert set((await bot.stop(0.2)).pids) == set(pids)
