@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -11,7 +12,7 @@ from config import Settings
 from watchdog import doubt, logs, messages
 from watchdog.assemble import Parts, assemble
 from watchdog.incident import Incident
-from watchdog.lock import Lock
+from watchdog.lock import Keeper, Lock, LockedError
 from watchdog.order_follow import FOLLOW_EVERY_S, What, end, ended, show_steps
 from watchdog.screen import say
 from watchdog.service import take_locks
@@ -25,23 +26,36 @@ def carry_out(settings: Settings, what: What, who: str, reason: str, to: str | N
         take_locks(settings, held)
         say(out, "no watchdog is running: this command carries the order out itself", "dim")
         parts = assemble(settings)
-        return asyncio.run(_carry_out(parts, what, who, reason, to, out))
+        keep_locks = Keeper(held, settings.state_dir).look
+        return asyncio.run(_carry_out(parts, keep_locks, what, who, reason, to, out))
     finally:
         for lock in held:
             lock.release()
 
 
-async def _carry_out(parts: Parts, what: What, who: str, reason: str, to: str | None, out: Console) -> int:
+async def _carry_out(
+    parts: Parts,
+    keep_locks: Callable[[], None],
+    what: What,
+    who: str,
+    reason: str,
+    to: str | None,
+    out: Console,
+) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, parts.world.interrupts.ask_hand_over)
     courier = loop.create_task(parts.courier.run())
     try:
         await parts.watch.look()
-        incident = await _one_incident(parts, what, who, reason, to, out)
+        incident = await _one_incident(parts, keep_locks, what, who, reason, to, out)
         await parts.incidents.settle()
         await parts.watch.settle()
         return end(incident, what, out)
+    except LockedError:  # the lock was deleted, and a watchdog was started: the bot is its to look after
+        parts.incidents.drop()
+        parts.watch.drop()
+        raise
     finally:
         await parts.courier.drain(timeout_s=5.0)
         courier.cancel()
@@ -51,13 +65,20 @@ async def _carry_out(parts: Parts, what: What, who: str, reason: str, to: str | 
 
 
 async def _one_incident(
-    parts: Parts, what: What, who: str, reason: str, to: str | None, out: Console
+    parts: Parts,
+    keep_locks: Callable[[], None],
+    what: What,
+    who: str,
+    reason: str,
+    to: str | None,
+    out: Console,
 ) -> Incident:
     incidents, journal = parts.incidents, parts.world.journal
     await doubt.settle(parts.world, incidents)
     incident = _opened(parts, what, who, reason or "no reason given", to, out)
     shown, next_tick_s = len(ended(journal, incident.id)), 0.0
     while incidents.current is incident and not parts.world.interrupts.handing_over:
+        keep_locks()
         shown = show_steps(journal, incident.id, shown, out)
         parts.orders.look(only=("halt",))  # the others wait for a daemon
         if incident.monitoring and time.monotonic() >= next_tick_s:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.watchdog.yard import Said, Yard
-from watchdog.assemble import watchdog_pid
+from watchdog.assemble import locks, watchdog_pid
 from watchdog.incident import Incident, Order
 from watchdog.journal import Journal
 from watchdog.lock import Lock
@@ -208,6 +208,37 @@ def test_ctrl_c_before_the_bot_is_back_says_what_is_left_open(yard: Yard) -> Non
     assert "incident 1 stays open at start_bot" in done.out
     assert "the bot runs on" not in done.out
     assert yard.cli("status", "--json").json["state"] == "rolling_back"
+
+
+def test_a_lock_that_is_deleted_while_a_command_acts_is_taken_anew(yard: Yard) -> None:
+    def deleted(said: str) -> bool:
+        if "roll_back" not in said:
+            return False
+        for lock in locks(yard.settings):
+            lock.path.unlink()
+        yard.wait(lambda: all(lock.holder() for lock in locks(yard.settings)))
+        return True
+
+    yard.configure(bot={"stays_up_for": "60s"})
+    assert "incident 1 stays open at start_bot" in interrupted(yard, deleted).out
+
+
+def test_a_command_whose_place_was_taken_by_a_watchdog_leaves_the_bot_to_it(yard: Yard) -> None:
+    with ExitStack() as stack:
+
+        def displaced(said: str) -> bool:
+            if said.splitlines()[-1].count("roll_back"):
+                for lock in locks(yard.settings):
+                    ours = Lock(lock.path.with_suffix(".ours"))
+                    ours.take()
+                    stack.callback(ours.release)
+                    ours.path.rename(lock.path)
+            return False
+
+        yard.configure(bot={"stays_up_for": "60s"})
+        done = interrupted(yard, displaced)
+    assert done.code == 1
+    assert f"another watchdog (pid {os.getpid()}) acts for this bot" in done.out
 
 
 def interrupted(yard: Yard, when: Callable[[str], bool]) -> Said:
