@@ -473,6 +473,25 @@ async def test_a_bot_whose_owner_gave_it_up_halts_after_the_time_to_start(superv
     assert supervised.machine.monotonic_s - began == pytest.approx(10 + limit_s, abs=3)
 
 
+async def test_a_unit_that_was_down_while_the_watchdog_was_frozen_has_its_time_all_the_same(
+    supervised: House,
+) -> None:
+    run = await monitored(supervised)
+
+    def fail() -> None:
+        supervised.bot.die(1)
+        supervised.bot.trouble = "its process ended (exit code 1) and systemd is about to start it again"
+
+    def back() -> None:
+        supervised.bot.begin()
+        supervised.bot.trouble = None
+
+    at(supervised, 10, fail)
+    at(supervised, 12, lambda: supervised.machine.go(60))
+    at(supervised, 73, back)
+    assert isinstance(await procedure.monitor(run), Done)
+
+
 async def test_a_bot_that_is_only_down_is_left_to_who_starts_it(long: House) -> None:
     run = await monitored(long)
     at(long, 10, lambda: long.bot.die(1))
