@@ -96,6 +96,8 @@ class Collector:
         """The version that the bot's log last said to load."""
         self._loads_end: bool | None = None
         """Whether the last line about its loading told of an end: this bot says so when it has loaded a model."""
+        self._says_end = False
+        """Whether it ever did."""
         self._known_names: list[Names] | None = None
         self.deployment: Deployment | None = None
         self.versions: frozenset[str] = frozenset()
@@ -130,6 +132,7 @@ class Collector:
         self._trouble("trade-log-past", trades.from_the_past)
         self._trouble("trade-log-stale", trades.stale(deployment.since))
         self._trouble("runs-another", self.runs_another)
+        self._trouble("still-loading", self.still_loading)
         self._trouble("artifact", self._files.unreadable)
         self._trouble("registry-entry", self._files.entry_trouble)
         self._trouble("unsigned", self._files.unsigned)
@@ -183,6 +186,7 @@ class Collector:
             "bot": self._known,
             "loads": self._loads,
             "loads_end": self._loads_end,
+            "says_end": self._says_end,
             "last_trade_at": self._trades.last_at and self._trades.last_at.isoformat(),
             "offset_s": self._clock.offset.total_seconds(),
         }
@@ -275,6 +279,7 @@ class Collector:
             self._engine.restore(kept["engine"])
         self._known = None if kept["bot"] is None else (kept["bot"][0], kept["bot"][1])
         self._loads, self._loads_end = kept.get("loads"), kept.get("loads_end")
+        self._says_end = bool(kept.get("says_end", self._loads_end))
         self._trades = Trades(self._settings, self._clock, trades, last and datetime.fromisoformat(last))
         self._log = log
 
@@ -360,6 +365,7 @@ class Collector:
                 (n.version for n in self._names() if n.named_in(line.message, about_loading=True)), None
             )
             self._loads, self._loads_end = named or self._loads, tells_loaded(line.message)
+            self._says_end = self._says_end or self._loads_end
 
     def _keep_lines(self, raw: list[bytes]) -> None:
         self.last_lines.extend(line.decode("utf-8", "replace")[:CUT] for line in raw[-KEPT_LOG_LINES:])
@@ -417,6 +423,22 @@ class Collector:
             return None
         started_at = self.running[0].started_at(self._clock.now())
         return None if started_at >= self.deployment.since else self._loads
+
+    @property
+    def still_loading(self) -> str | None:
+        """That the running bot began to load and does not say that it has, as it did before, for longer than it may
+        take; or None. It does not trade then, and no rule sees that."""
+        if not self.running or self._loads_end is not False or not self._says_end:
+            return None
+        main, now, most = self.running[0], self._clock.now(), self._settings.bot.start_timeout
+        rule = self._engine.rule("load_error")
+        if now - main.started_at(now) <= most or (isinstance(rule, LoadErrorRule) and not rule.loading):
+            return None
+        return (
+            f"the bot (pid {main.pid}) began to load {self._loads or 'its model'} and has not said that it is loaded, "
+            f"{span(now - main.started_at(now))} after its start (bot.start_timeout: {span(most)}): it hangs, or loads "
+            f"slowly. Look at its log; `model-watchdog rollback` goes back, `model-watchdog halt` stops it"
+        )
 
     def _names(self) -> list[Names]:
         if self._known_names is None:

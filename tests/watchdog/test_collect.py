@@ -414,6 +414,32 @@ async def test_a_bot_that_still_runs_another_version_than_was_promoted_is_not_ju
     assert house.collector.untrusted is None
 
 
+async def test_a_bot_that_never_comes_to_the_end_of_its_loading_is_told(house: House) -> None:
+    await collect(house)
+    house.bot.die(-15)
+    house.bot.loads["v2.1.0"] = "never done"
+    house.bot.begin(by_hand=True)
+    await house.collector.collect()
+    assert "still-loading" not in house.collector.troubles
+    await collect(house)
+    told = house.collector.troubles["still-loading"]
+    assert told.startswith(
+        "the bot (pid 4712) began to load v2.1.0 and has not said that it is loaded, 10 s after"
+    )
+    house.bot.log("Ensemble model loaded successfully")
+    await collect(house)
+    assert "still-loading" not in house.collector.troubles
+
+
+async def test_of_a_bot_that_never_says_when_it_has_loaded_nothing_is_told(house: House) -> None:
+    house.bot.loads["v2.1.0"] = "never done"
+    house.bot.die(-15)
+    house.settings.bot.log.unlink()
+    house.bot.begin(by_hand=True)
+    await collect(house, 14)
+    assert "still-loading" not in house.collector.troubles
+
+
 # -- the trade log
 
 
