@@ -144,7 +144,7 @@ def _public_key(value: str) -> str:
         length = 0
     if prefix != "ed25519" or length != 32:
         raise ValueError(
-            "must be a public key, ed25519: and 44 characters, as `python -m registry keygen` prints it "
+            "must be a public key, ed25519: and 44 characters, as `python -P -m registry keygen` prints it "
             "(neither a file's name, nor the private key)"
         )
     return value

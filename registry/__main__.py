@@ -1,5 +1,7 @@
-"""`python -m registry keygen | sign | release`: what people do to a registry by hand. Exit 0 good, 1 refused, 2 wrong
-usage."""
+"""`python -P -m registry keygen | sign | release`: what people do to a registry by hand.
+
+Exit 0 good, 1 refused, 2 wrong usage.
+"""
 
 import logging
 import os
@@ -18,7 +20,7 @@ from registry.store import sync_folder
 PRIVATE, PUBLIC = "model-signing.pem", "model-signing.pub"
 
 app = typer.Typer(
-    name="python -m registry",
+    name="python -P -m registry",
     help="Keys, signatures and quarantine of a model registry.",
     no_args_is_help=True,
     add_completion=False,

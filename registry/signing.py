@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from registry.artifacts import described
+from registry.commands import python
 from registry.errors import RegistryError, remedy
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class PublicKey:
         if prefix + found != PREFIX or len(raw) != 32:
             raise RegistryError(
                 f"this is no public key; it looks like {PREFIX}<44 characters>, as "
-                "`python -m registry keygen` prints it"
+                "`python -P -m registry keygen` prints it"
             )
         self.text, self._raw = PREFIX + base64.b64encode(raw).decode("ascii"), raw
         self.id = hashlib.sha256(raw).hexdigest()[:16]
@@ -154,7 +155,7 @@ def _parsed(where: str, pem: bytes) -> "Ed25519PrivateKey":
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise RegistryError(
-            f"{where}: holds no Ed25519 private key in PEM; make one: python -m registry keygen"
+            f"{where}: holds no Ed25519 private key in PEM; make one: {python()} -m registry keygen --out DIR"
         )
     return key
 

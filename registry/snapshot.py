@@ -1,6 +1,5 @@
 """One reading of registry.json, and what can be said of its versions: files, quarantine, ways back."""
 
-import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import Any
 
 from registry import history
 from registry.artifacts import Artifact, ArtifactState, artifacts_of, check
+from registry.commands import typed
 from registry.errors import RegistryError
 from registry.hashing import sha256_file
 from registry.links import Link, plan
@@ -22,14 +22,6 @@ class Survey:
 
     target: str | None
     passed_over: dict[str, str]
-
-
-def typed(folder: Path, command: str, *versions: str) -> str:
-    """One of this package's commands for some versions, as people type it."""
-    key = " --key KEY_FILE" if command == "sign" else ""
-    return (
-        f"python -m registry {command} {shlex.join(versions)} --registry-path {shlex.quote(str(folder))}{key}"
-    )
 
 
 class Snapshot:

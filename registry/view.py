@@ -9,13 +9,14 @@ from typing import Any, Self
 
 from registry import history
 from registry.artifacts import ArtifactState
+from registry.commands import typed
 from registry.errors import RegistryError
 from registry.hashing import Look, no_look, sha256_file
 from registry.history import Deployment
 from registry.links import validated
 from registry.memory import HashMemory
 from registry.signing import PublicKey
-from registry.snapshot import Snapshot, Survey, typed
+from registry.snapshot import Snapshot, Survey
 from registry.store import Store
 
 logger = logging.getLogger(__name__)

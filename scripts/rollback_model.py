@@ -8,6 +8,7 @@ is neither stopped nor started: for the whole procedure there is `model-watchdog
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +16,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from registry import ModelRegistry, RegistryError
+from watchdog.lock import Lock
 
 logger = logging.getLogger("rollback_model")
 
+ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PATH = "./models_saved"
 CONFIG_NAME = "watchdog.yaml"
 
@@ -29,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         registry = _registry(options)
     except RegistryError as error:
         return _fail(str(error), code=2)
+    _warn_of_watchdog(registry)
     try:
         return _roll_back(registry, options.to, execute=options.execute)
     except RegistryError as error:
@@ -90,6 +94,18 @@ def _roll_back(registry: ModelRegistry, to: str | None, *, execute: bool) -> int
     return 0
 
 
+def _warn_of_watchdog(registry: ModelRegistry) -> None:
+    """One in mode act holds this lock: it starts the bot that a person stopped for the rollback."""
+    pid = Lock(registry.folder / "registry.json.watchdog").holder()
+    if pid is not None:
+        logger.warning(
+            "model-watchdog (pid %s) guards this registry: unless it is paused it starts the bot by itself when that "
+            "is down, and a second one trades beside it. Use `model-watchdog rollback` instead, or `model-watchdog "
+            "pause` first",
+            pid or "unknown",
+        )
+
+
 def _newest_good(registry: ModelRegistry) -> str | None:
     survey = registry.survey()
     for version, why_not in survey.passed_over.items():
@@ -101,7 +117,8 @@ def _deploy(registry: ModelRegistry) -> str:
     folder = str(registry.folder)
     return (
         "deploy a known-good model: "
-        f'python -c "from registry import ModelRegistry; r = ModelRegistry({folder!r}); '
+        f'{shlex.quote(sys.executable)} -P -c "import sys; sys.path.insert(0, {str(ROOT)!r}); '
+        f"from registry import ModelRegistry; r = ModelRegistry({folder!r}); "
         "r.register_model('FILE', 'VERSION', {}); r.promote_model('VERSION', {})\""
     )
 

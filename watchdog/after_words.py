@@ -16,12 +16,12 @@ LOOKS = {
 }
 
 
-def none_proved(tried: Sequence[str], why: str) -> str:
-    """Each version that may be tried was, and none could be proved after its start."""
+def none_proved(tried: Sequence[str], why: str, release: str) -> str:
+    """Each version that may be tried was, and none could be proved after its start. `release`: the command."""
     return (
         f"neither of {' and '.join(tried)} could be proved; the last: {why}. Did they fail alike? Then look for the "
         f"cause in what they share (the bot's packages, disk, network) rather than in the models: mend it, release the "
-        f"good one (`python -m registry release`), resume"
+        f"good one (`{release}`), resume"
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m watchdog.backup --config FILE --to DIR`: all that the watchdog knows, copied while it runs.
+"""`python -P -m watchdog.backup --config FILE --to DIR`: all that the watchdog knows, copied while it runs.
 
     DIR/sol-perp-20260301T100000Z/
         watchdog.db     journal and outbox: one consistent moment, checked, in one file
@@ -187,7 +187,7 @@ def _model_files(settings: Settings) -> set[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 nothing was backed up, 2 wrong usage or configuration."""
     parser = argparse.ArgumentParser(
-        prog="python -m watchdog.backup", description="Back the watchdog up while it runs."
+        prog="python -P -m watchdog.backup", description="Back the watchdog up while it runs."
     )
     parser.add_argument("--config", type=Path, metavar="FILE")
     parser.add_argument(

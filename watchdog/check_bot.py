@@ -18,6 +18,7 @@ from watchdog.controls import make_bot
 from watchdog.finding import Finding, is_missing
 from watchdog.follow import Follower
 from watchdog.messages import span
+from watchdog.order_words import which_to_end
 from watchdog.proof import Names, names_of
 from watchdog.trade_log import TradeLogDecoder
 
@@ -58,7 +59,9 @@ def _command(settings: Settings) -> Iterator[Finding]:
     found = look_at(make_bot(settings, None))
     if len(found) > 1:
         pids = ", ".join(str(bot.pid) for bot in found)
-        yield Finding("bot process", "bad", f"{len(found)} bots run at once: pids {pids}", "end all but one")
+        yield Finding(
+            "bot process", "bad", f"{len(found)} bots run at once: pids {pids}", f"end {which_to_end(found)}"
+        )
     elif found:
         how = "it will be adopted" if found[0].adopted else "it was started by the watchdog"
         yield Finding("bot process", "good", f"runs as pid {found[0].pid}; {how}")

@@ -1,5 +1,7 @@
 """`check`: the registry, the files of every version, the links, and where a rollback would go."""
 
+import shlex
+import sys
 from collections.abc import Iterator
 
 from config import Settings
@@ -70,7 +72,7 @@ def _links(settings: Settings, registry: ModelRegistry) -> Iterator[Finding]:
         "links",
         "bad",
         f"not all of {', '.join(links)} point to the current version: the bot loads something else",
-        f'python -c "from registry import ModelRegistry; {call}"',
+        f'{shlex.quote(sys.executable)} -P -c "from registry import ModelRegistry; {call}"',
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -88,7 +89,8 @@ bot:
 registry:
   path: {_quoted(found.registry or "models_saved")}{guessed["registry"]}
 {f"  links: {{{links}}}   # fixed names: they hold what the current version holds" if links else NO_LINKS}
-  # Left out, whoever can write registry.json decides what is a good model. The key: python -m registry keygen --out DIR
+  # Left out, whoever can write registry.json decides what is a good model. The key:
+  # {sys.executable} -P -m registry keygen --out DIR
   # signing_key: ed25519:...
 
 trade_log:

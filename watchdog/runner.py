@@ -138,7 +138,9 @@ class Runner:
         if incident.target is not None:
             incident.tried.append(incident.target)
         if incident.attempt >= ATTEMPTS:
-            why = after_words.none_proved(incident.tried, outcome.why)
+            why = after_words.none_proved(
+                incident.tried, outcome.why, self.world.registry.typed("release", "VERSION")
+            )
             self._turn_into_halt(incident, HaltAsked(f"{incident.reason}. {why}", incident.by))
             return
         run.tell("older", messages.one_older(incident, outcome.why), "critical")

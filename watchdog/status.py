@@ -24,6 +24,7 @@ from watchdog.hashes import remembered
 from watchdog.incident import Incident
 from watchdog.journal import Journal, JournalError
 from watchdog.open_registry import open_registry
+from watchdog.order_words import which_to_end
 from watchdog.orders import ControlFolder
 from watchdog.reading import open_journal
 
@@ -226,7 +227,7 @@ def _bad(settings: Settings, seen: _Seen, state: str) -> str | None:
         return "no watchdog is running"
     if len(seen.running) > 1:
         pids = ", ".join(str(bot.pid) for bot in seen.running)
-        return f"{len(seen.running)} bots run at once (pids {pids}): end all but one"
+        return f"{len(seen.running)} bots run at once (pids {pids}): end {which_to_end(seen.running)}"
     if seen.unknown:
         return seen.unknown
     if not seen.running and state in {"watching", "monitoring"}:

@@ -71,7 +71,7 @@ def test_asking_for_signatures_at_a_reload_rolls_nothing_back_and_tells_what_to_
     assert house.bot_pid() == pid
     code, said = house.cli_all(["check"])[0]
     assert code == 1
-    assert "python -m registry sign v2.1.0" in said.replace("\n", " ")
+    assert "-P -m registry sign v2.1.0" in said.replace("\n", " ")
     sign_all(bot)
     house.wait(lambda: house.alerted("over after"), "people are told that it is over")
     house.wait(lambda: house.status()["rollback_target"] == "v2.0.0", "there is a target again")

@@ -51,7 +51,7 @@ def test_a_wrong_key_is_told_with_its_place_and_what_is_allowed_and_not_repeated
     assert "hunter2" not in problem
     assert "PRIVATE" not in problem
     if text.startswith(("keys", "/etc", "ed25519:h")):
-        assert "ed25519: and 44 characters, as `python -m registry keygen` prints it" in problem
+        assert "ed25519: and 44 characters, as `python -P -m registry keygen` prints it" in problem
 
 
 def test_what_the_configuration_takes_the_registry_takes_and_nothing_else(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m registry`, as it is typed."""
+"""`python -P -m registry`, as it is typed."""
 
 import re
 import subprocess

@@ -163,7 +163,7 @@ def test_a_named_version_that_is_not_good_is_refused_with_a_remedy(models: Path)
     for version, text in {
         "v9": r"v9 cannot be rolled back to, nothing was changed: .*not registered; take one that is",
         "v3": r"v3 is current already; leave the version out",
-        "v4": r"v4 is in quarantine, .*release it first: python -m registry release v4 --registry-path ",
+        "v4": r"v4 is in quarantine, .*release it first: \S+ -P -m registry release v4 --registry-path ",
         "v1": r"v1 cannot be rolled back to, nothing was changed: main: .*restore what was registered",
     }.items():
         with pytest.raises(RegistryError, match=text):
@@ -172,13 +172,19 @@ def test_a_named_version_that_is_not_good_is_refused_with_a_remedy(models: Path)
     assert picture(models) == was
 
 
-def test_the_remedy_for_a_quarantine_works_as_printed(models: Path) -> None:
+def test_the_remedy_for_a_quarantine_works_as_printed_in_a_folder_with_packages_of_the_same_names(
+    models: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "bot"
     registry = stock(models, "v1", "v2")
     registry.rollback()
     refusal = registry.why_not("v2")
     assert refusal is not None
-    command = shlex.split(refusal[refusal.index("python -m") :])
-    subprocess.run([sys.executable, *command[1:]], check=True, cwd="/", stderr=subprocess.DEVNULL)
+    command = shlex.split(refusal[refusal.index(sys.executable) :])
+    (elsewhere / "config").mkdir(parents=True)
+    (elsewhere / "registry").mkdir()
+    (elsewhere / "registry" / "__init__.py").touch()
+    subprocess.run(command, check=True, cwd=elsewhere, stderr=subprocess.DEVNULL)
     assert registry.rollback("v2") == "v2"
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,7 @@ def test_who_is_unsigned_is_told_how_to_sign_and_who_is_forged_is_not(models: Pa
     vouched(models, "v0", "v1", "v2")
     edit(strict(models), lambda data: strip(data["models"]["v1"]))
     edit(strict(models), lambda data: forge(models)(data["models"]["v0"]))
-    how = f"sign it: python -m registry sign v1 --registry-path {models} --key KEY_FILE"
+    how = f"sign it: {sys.executable} -P -m registry sign v1 --registry-path {models} --key KEY_FILE"
     assert how in str(strict(models).why_not("v1"))
     assert "sign it" not in str(strict(models).why_not("v0"))
     assert "restore what was registered from a backup" in str(strict(models).why_not("v0"))

@@ -7,6 +7,7 @@ import pytest
 
 from registry import ModelRegistry
 from tests.registry.shop import add, damage, edit, main_file, model_bytes, picture, sha, statuses, stock
+from watchdog.lock import Lock
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "rollback_model.py"
 CONFIG = """\
@@ -57,6 +58,20 @@ def test_prints_the_lines_of_the_playbook(bot: Path) -> None:
     registry = ModelRegistry(bot / "models_saved")
     assert statuses(registry) == {"v1.9.0": "archived", "v2.0.0": "production", "v2.1.0": "quarantined"}
     assert registry.read()["history"][-1]["reason"] == "by hand: scripts/rollback_model.py"
+
+
+def test_a_watchdog_that_would_start_the_bot_is_told_first_and_all_else_stays_as_it_was(bot: Path) -> None:
+    lock = Lock(bot / "models_saved" / "registry.json.watchdog")
+    lock.take()
+    try:
+        code, lines, errors = run(bot, "--execute")
+    finally:
+        lock.release()
+    assert errors.startswith(f"[WARNING] model-watchdog (pid {os.getpid()}) guards this registry: ")
+    assert "Use `model-watchdog rollback` instead, or `model-watchdog pause` first" in errors
+    assert errors.count("\n") == 1
+    assert (code, len(lines), lines[-1]) == (0, 6, "[INFO] Current production model: v2.0.0")
+    assert "guards this registry" not in run(bot)[2]  # a lock that nobody holds any more
 
 
 def test_without_execute_it_is_a_dry_run(bot: Path) -> None:
@@ -119,7 +134,7 @@ def test_nothing_to_go_back_to_is_exit_code_1_with_a_remedy(tmp_path: Path, exec
     assert errors.startswith(
         "[ERROR] No previous version found to go back to, nothing was changed; deploy a "
     )
-    assert "deploy a known-good model: python -c " in errors
+    assert f"deploy a known-good model: {sys.executable} -P -c " in errors
 
 
 def test_versions_that_are_passed_over_are_told(bot: Path) -> None:

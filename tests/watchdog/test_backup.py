@@ -1,4 +1,4 @@
-"""`python -m watchdog.backup`: one consistent moment while others write, and what is in the folder."""
+"""`python -P -m watchdog.backup`: one consistent moment while others write, and what is in the folder."""
 
 import json
 import os
@@ -51,9 +51,10 @@ def yard(tmp_path: Path) -> Yard:
     return yard
 
 
-def command(yard: Yard, to: Path) -> Said:
+def command(yard: Yard, to: Path, cwd: Path | None = None) -> Said:
     done = subprocess.run(
-        [sys.executable, "-m", "watchdog.backup", "--config", str(yard.path), "--to", str(to)],
+        [sys.executable, "-P", "-m", "watchdog.backup", "--config", str(yard.path), "--to", str(to)],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=60,
@@ -77,7 +78,8 @@ ALL = {
 
 
 def test_all_that_the_watchdog_knows_is_in_it_and_what_is_not_is_said(yard: Yard, tmp_path: Path) -> None:
-    said = command(yard, tmp_path / "backups")
+    (tmp_path / "elsewhere" / "config").mkdir(parents=True)  # as many a bot has one
+    said = command(yard, tmp_path / "backups", tmp_path / "elsewhere")
     assert said.code == 0, said.err
     (place,) = (tmp_path / "backups").iterdir()
     assert contents(place) == ALL

@@ -353,10 +353,10 @@ async def test_what_was_never_signed_is_told_with_what_to_do_and_is_not_started(
     assert "v6 bears no signature by the key" in str(unsigned.files.obstacle("v6"))
     said = str(unsigned.files.unsigned)
     assert "v6 bears no signature by the key" in said
-    assert f"python -m registry sign v6 --registry-path {unsigned.folder} --key KEY_FILE" in said
+    assert f"-P -m registry sign v6 --registry-path {unsigned.folder} --key KEY_FILE" in said
     said = str(unsigned.files.unsigned_targets)
     assert said.startswith("v5, v4, v3, v2, v1: not gone back to, for want of the signature")
-    assert "python -m registry sign v5 v4 v3 v2 v1 --registry-path" in said
+    assert "-P -m registry sign v5 v4 v3 v2 v1 --registry-path" in said
 
 
 async def test_once_they_are_signed_all_is_well_without_a_restart(unsigned: Shelf) -> None:

@@ -125,7 +125,7 @@ async def test_a_watchdog_that_only_observes_refuses_to_touch_the_bot(build: Bui
     assert answer.startswith(
         f"refused: mode is observe in {house.settings.path}, the watchdog does not touch"
     )
-    assert {"HALT": "stop it yourself", "ROLLBACK": "rollback_model.py --execute"}[name] in answer
+    assert {"HALT": "stop it yourself", "ROLLBACK": "rollback_model.py --execute --config "}[name] in answer
     assert f"set mode: act there, reload the watchdog (`kill -HUP {os.getpid()}`)" in answer
     assert house.bot.pid == 4711
     assert house.incidents.current is None

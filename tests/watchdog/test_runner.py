@@ -1,5 +1,6 @@
 """A whole incident, in the order of its steps: what it comes to, and what the journal tells of it."""
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -98,6 +99,7 @@ async def test_two_targets_that_cannot_be_proved_halt_with_the_bot_stopped(
     assert house.bot.pid is None
     assert house.halted is not None
     assert "neither of v2.0.0 and v1.9.0 could be proved" in house.halted["why"]
+    assert f"{sys.executable} -P -m registry release VERSION --registry-path" in house.halted["why"]
     assert "Did they fail alike? Then look for the cause in what they share" in house.halted["why"]
     assert "drawdown 26.1 %" in house.halted["why"]
     assert house.steps(incident)[-4:] == HALTED

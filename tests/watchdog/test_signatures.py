@@ -95,9 +95,9 @@ async def test_switching_it_on_over_unsigned_versions_leaves_the_bot_alone_and_s
     (alert,) = [alert for alert in house.told.alerts if alert.kind == "condition-unsigned"]
     assert alert.severity == "critical"
     assert "v2.1.0 bears no signature by the key" in alert.text
-    assert f"python -m registry sign v2.1.0 --registry-path {house.models} --key KEY_FILE" in alert.text
+    assert f"-P -m registry sign v2.1.0 --registry-path {house.models} --key KEY_FILE" in alert.text
     (targets,) = told(house, "v2.0.0, v1.9.0: not gone back to")
-    assert "python -m registry sign v2.0.0 v1.9.0" in targets
+    assert "-P -m registry sign v2.0.0 v1.9.0" in targets
     assert told(house, "there is no version to roll back to")
     assert "checksum" not in await house.watch.tick(), "no rule fires, and none is about to"
 
@@ -147,7 +147,7 @@ async def test_a_person_s_order_to_go_back_to_an_unsigned_version_is_refused_wit
     assert (house.rollbacks, house.bot.pid) == ([], pid)
     (refused,) = told(house, "was refused")
     assert "v1.9.0 bears no signature by the key" in refused
-    assert "python -m registry sign v1.9.0" in refused
+    assert "-P -m registry sign v1.9.0" in refused
 
 
 async def test_an_unsigned_version_that_is_promoted_is_told_and_not_rolled_back(build: Build) -> None:
