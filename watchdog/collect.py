@@ -38,7 +38,7 @@ from watchdog.journal import Journal
 from watchdog.log_files import read_tail
 from watchdog.messages import span
 from watchdog.model_files import ModelFiles
-from watchdog.order_words import how_to_restart
+from watchdog.order_words import how_to_restart, two_bots
 from watchdog.place import Place
 from watchdog.proof import Names, names_of_all
 from watchdog.trades import CUT, MOST_S_A_TICK, Trades
@@ -330,10 +330,7 @@ class Collector:
         self._loads = self._loads_end = None
 
     def _two_bots(self) -> str | None:
-        if len(self.running) < 2:
-            return None
-        each = ", ".join(f"pid {r.pid} started by {messages.starter(r)}" for r in self.running)
-        return f"{len(self.running)} bots are running at once ({each}); end all but one"
+        return two_bots(self.running) if len(self.running) > 1 else None
 
     # -- logs
 

@@ -31,7 +31,7 @@ from watchdog.world import World
 
 log = logging.getLogger(__name__)
 
-PRESSING = frozenset({"still-loading", "unsigned"})
+PRESSING = frozenset({"still-loading", "two-bots", "unsigned"})
 """Troubles that the collecting found and that are not for office hours."""
 
 
