@@ -32,8 +32,9 @@ class Incidents:
 
     @property
     def busy(self) -> bool:
-        """An incident is being worked on: the bot is being stopped, switched or started."""
-        return self.current is not None and not self.current.monitoring
+        """An incident is being worked on: the bot is being stopped, switched or started, or is about to be halted."""
+        asked = self._world.interrupts.halt_asked
+        return self.current is not None and (asked or not self.current.monitoring)
 
     @property
     def monitoring(self) -> bool:
@@ -179,11 +180,12 @@ class Incidents:
         if incident is not self.current:
             self._crashes = 0
         before, self.current = self._task, incident
+        if before is not None and before is not asyncio.current_task():
+            before.cancel()  # it was only monitoring: nothing is half done, and a halt of the new one is not for it
         self._task = asyncio.get_running_loop().create_task(self._carry_on(incident, before))
 
     async def _carry_on(self, incident: Incident, before: asyncio.Task[None] | None) -> None:
         if before is not None and not before.done():
-            before.cancel()  # it was only monitoring: nothing is half done
             with contextlib.suppress(asyncio.CancelledError):
                 await before
         with contextlib.suppress(HandOver):

@@ -47,6 +47,11 @@ class Interrupts:
         """From now on the procedure turns into a halt at its next look. The first asker is kept."""
         self._halt = self._halt or HaltAsked(why, who)
 
+    @property
+    def halt_asked(self) -> bool:
+        """Whether a halt is asked for that no step has turned to yet."""
+        return self._halt is not None
+
     def obeyed(self) -> None:
         """The halt is on its way."""
         self._halt = None

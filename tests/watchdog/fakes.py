@@ -81,9 +81,9 @@ class ManualClock:
     at_sleep: list[Callable[[], None]] = field(default_factory=list)
     most_s: float = 20_000.0
 
-    def clock(self) -> Clock:
-        """The watchdog's clock on this machine."""
-        return Clock(lambda: self.wall, lambda: self.monotonic_s)
+    def clock(self, offset: timedelta = timedelta(0)) -> Clock:
+        """The watchdog's clock on this machine; `offset`: the steps that were known before."""
+        return Clock(lambda: self.wall, lambda: self.monotonic_s, offset)
 
     def go(self, seconds: float) -> None:
         """Time passes."""
@@ -312,10 +312,12 @@ class Faults:
 class FakeDiskJournal(Journal):
     """The real journal, on a disk that may refuse to write, in a process that may be killed around each write."""
 
-    def __init__(self, path: Path, switch: Switch, faults: Faults) -> None:
+    def __init__(
+        self, path: Path, switch: Switch, faults: Faults, redact: Callable[[str], str] = str
+    ) -> None:
         self._switch, self._faults = switch, faults
         self._ready = False
-        super().__init__(path)
+        super().__init__(path, redact=redact)
         self._ready = True
 
     def _open(self) -> None:

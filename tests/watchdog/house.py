@@ -70,8 +70,21 @@ def empty_journal() -> bytes:
         return path.read_bytes()
 
 
+def redacted(text: str) -> str:
+    """Without the one secret that there is."""
+    return text.replace("hunter2", "***")
+
+
+def steps_known_to(journal: Journal) -> timedelta:
+    """What the wall clock was stepped by, as the last watchdog knew it (as `watchdog.assemble` reads it)."""
+    return timedelta(seconds=(journal.get("checkpoint") or {}).get("offset_s", 0.0))
+
+
 class House:
     """One bot with its registry, log and journal in `top`; `wake` is a new process of the watchdog on them."""
+
+    bot_class: type[FakeBot] = FakeBot
+    registry_class: type[SwitchedRegistry] = SwitchedRegistry
 
     def __init__(
         self,
@@ -89,7 +102,7 @@ class House:
         self.models = self.settings.registry.path
         self._stock(versions)
         self.machine.wall = START
-        self.bot = FakeBot(self.machine, self.models, self.settings.bot.log)
+        self.bot = self.bot_class(self.machine, self.models, self.settings.bot.log)
         self.told = Told(self.switch)
         self._assemble()
 
@@ -139,7 +152,7 @@ class House:
         }
 
     def _world(self) -> World:
-        registry = SwitchedRegistry(
+        registry = self.registry_class(
             self.models,
             self.settings.registry.links,
             now=lambda: self.machine.wall,
@@ -147,17 +160,18 @@ class House:
             public_key=self.settings.registry.signing_key,
         )
         registry.switch = self.switch
-        clock = self.machine.clock()
+        journal = FakeDiskJournal(self.settings.state_dir / "watchdog.db", self.switch, self.faults, redacted)
+        clock = self.machine.clock(steps_known_to(journal))
         return World(
             settings=self.settings,
             clock=clock,
             sleep=self.machine.sleep,
             interrupts=Interrupts(clock, self.machine.sleep),
-            journal=FakeDiskJournal(self.settings.state_dir / "watchdog.db", self.switch, self.faults),
+            journal=journal,
             registry=registry,
             bot=self.bot,
             teller=Teller(self.told.put, self.settings.bot.name),
-            redact=lambda text: text.replace("hunter2", "***"),
+            redact=redacted,
             evidence=lambda: {"verdicts": [], "note": "hunter2"},
         )
 

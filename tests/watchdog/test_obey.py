@@ -178,6 +178,47 @@ async def test_a_halt_during_a_rollback_goes_before_it(house: House) -> None:
     assert (house.bot.pid, house.rollbacks, house.answers) == (None, [], [("halt", "incident 1")])
 
 
+async def monitored(house: House) -> None:
+    """A rollback that was ordered has brought the bot back, and it is watched."""
+    house.flag("ROLLBACK", "looks wrong")
+    house.look()
+    for _ in range(100_000):
+        incident = house.incidents.current
+        if incident is not None and "looks" in incident.facts:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(f"never monitored: {house.incidents.current}")
+
+
+@pytest.mark.parametrize("orders", [("HALT", "ROLLBACK"), ("ROLLBACK", "HALT")])
+async def test_a_halt_beside_a_rollback_holds_also_while_a_version_is_monitored(
+    build: Build, orders: tuple[str, str]
+) -> None:
+    """The one that was laid first is taken first, and the other right after it."""
+    house = build(rollback={"monitor_for": "1h"})
+    house.bot.begin(by_hand=True)
+    await monitored(house)
+    began = house.machine.monotonic_s
+    for name in orders:
+        house.orders.take(Order("halt" if name == "HALT" else "rollback", "alice", "looks wrong"))
+    await house.finish()
+    assert house.halted["by"] == "alice"
+    assert house.bot.pid is None
+    assert len(house.bot.starts) == 1
+    assert house.machine.monotonic_s - began < 5
+
+
+async def test_a_rollback_right_after_a_halt_is_refused_with_what_is_going_on(build: Build) -> None:
+    house = build(rollback={"monitor_for": "1h"})
+    house.bot.begin(by_hand=True)
+    await monitored(house)
+    house.orders.take(Order("halt", "alice", "looks wrong"))
+    house.orders.take(Order("rollback", "bob"))
+    assert house.answers[-1] == ("rollback", "refused: incident 1 is being worked on (monitor)")
+    await house.finish()
+    assert house.rollbacks == [("v2.1.0", "v2.0.0")]
+
+
 async def test_a_resume_ends_the_halt_and_gives_the_rules_a_new_deployment(house: House) -> None:
     house.world.keep("halted", HALT)
     house.bot.die(-15)
