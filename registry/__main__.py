@@ -107,7 +107,20 @@ def release(version: str, registry_path: RegistryPath = HERE) -> None:
 def _release(registry: ModelRegistry, version: str) -> None:
     held = registry.is_quarantined(version)
     registry.release(version)
-    typer.echo(f"{version} is released" if held else f"{version} was not in quarantine; nothing was changed")
+    if not held:
+        typer.echo(f"{version} was not in quarantine; nothing was changed")
+        return
+    if version == registry.read()["current_version"]:
+        then = "it is the current version, and the bot may be started on it again"
+    else:
+        target = registry.target()
+        now = (
+            "it is now the target"
+            if target == version
+            else f"it is now not the target ({target or 'none'} is)"
+        )
+        then = f"it may be rolled back to again, by the watchdog itself; {now}"
+    typer.echo(f"{version} is released: {then}")
 
 
 def _act(what: Callable[[], None]) -> None:

@@ -8,6 +8,8 @@ import getpass
 import os
 import pwd
 import re
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,6 +56,26 @@ def not_set(secret: str) -> str | None:
     """The variable that was not set, if this is what stands for its value; else None."""
     found = _STANDS_IN.fullmatch(secret)
     return found[1] if found else None
+
+
+def not_owner(state_dir: Path) -> str | None:
+    """What a person has to do who is not the watchdog's user, and may not use its folder; None for its user, for root,
+    and where there is no such folder."""
+    try:
+        owner = state_dir.stat().st_uid
+    except PermissionError:
+        return "run this as the watchdog's user, or as root"
+    except OSError:
+        return None
+    if owner == os.geteuid() or os.access(state_dir, os.W_OK | os.X_OK, effective_ids=True):
+        return None
+    try:
+        user = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        user = f"#{owner}"
+    beside = Path(sys.executable).parent / "model-watchdog"  # what sudo has in its PATH is not known
+    command = beside if beside.exists() else "model-watchdog"
+    return f"run it as {user}, who owns {state_dir} (sudo -u {shlex.quote(user)} {command} ...), or as root"
 
 
 def become_owner(state_dir: Path) -> str | None:

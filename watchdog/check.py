@@ -9,6 +9,7 @@ from notifier import Redactor
 from watchdog.check_bot import bot_log, bot_process, trade_log
 from watchdog.check_dry_run import dry_run
 from watchdog.check_exchange import exchange
+from watchdog.check_loaded import uncovered_files
 from watchdog.check_model import registry
 from watchdog.check_rights import rights
 from watchdog.check_settings import configuration, name_clash, telegram
@@ -53,6 +54,6 @@ def _one(part: Callable[[Settings], Iterator[Finding]], settings: Settings) -> I
 
 
 PARTS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    configuration, rights, folders, control_folder, bot_process, trade_log, bot_log, registry, dry_run, running,
-    exchange, telegram, name_clash,
+    configuration, rights, folders, control_folder, bot_process, trade_log, bot_log, uncovered_files, registry, dry_run,
+    running, exchange, telegram, name_clash,
 )  # fmt: skip

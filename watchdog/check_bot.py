@@ -13,6 +13,7 @@ from watchdog.bots import proc
 from watchdog.bots.base import look_at
 from watchdog.bots.matching import locate
 from watchdog.check_compose import bot_service
+from watchdog.check_keys import bot_keys
 from watchdog.check_unit import bot_unit
 from watchdog.controls import make_bot
 from watchdog.finding import Finding, is_missing
@@ -66,6 +67,7 @@ def _command(settings: Settings) -> Iterator[Finding]:
         how = "it will be adopted" if found[0].adopted else "it was started by the watchdog"
         yield Finding("bot process", "good", f"runs as pid {found[0].pid}; {how}")
         yield from _same_program(found[0].pid, program, process.directory)
+        yield from bot_keys(settings, found[0].pid)
     elif settings.mode == "observe":
         yield Finding("bot process", "note", "does not run, and in mode observe it is not started")
     else:
@@ -162,8 +164,21 @@ def _versions(settings: Settings) -> list[Names]:
 def _unread(what: str, settings: Settings, trouble: str, key: str) -> Finding:
     """A log that is not there is right as long as the bot has not traded, or has never run."""
     mend = f"set {key}, or the rights of the file and its folders"
+    if what == "trade log" and (others := _beside(settings)):
+        return Finding(
+            what, "bad", f"{trouble}, but {', '.join(others)} beside it", f"set {key}: is it one of these?"
+        )
     if what == "trade log" and is_missing(settings.trade_log.path):
         return Finding(what, "note", trouble, f"right if the bot has not traded yet; else set {key}")
     if what == "bot log" and is_missing(settings.bot.log) and not look_at(make_bot(settings, None)):
         return Finding(what, "note", trouble, f"right if the bot has never run; else set {key}")
     return Finding(what, "bad", trouble, mend)
+
+
+def _beside(settings: Settings) -> list[str]:
+    """Where the trade log is missing: logs of its kind in its folder, one of which may be meant."""
+    path = settings.trade_log.path
+    if not is_missing(path):
+        return []
+    found = (other for other in path.parent.glob("*.jsonl") if other != settings.monitor.predictions)
+    return sorted(other.name for other in found)

@@ -7,6 +7,7 @@ from registry import RegistryError
 from watchdog import messages
 from watchdog.assemble import watchdog_pid
 from watchdog.by_hand import carry_out
+from watchdog.caller import not_owner
 from watchdog.lock import LockedError
 from watchdog.open_registry import open_registry
 from watchdog.order_follow import What, follow
@@ -84,11 +85,11 @@ def order(settings: Settings, what: What, who: str, reason: str, to: str | None,
         comeback = Comeback(settings) if awaited else None
         control.put(what, by=who, reason=reason, to=to, command=True)
     except OrderError as error:
-        return say(out, str(error), "red", 1)
+        return say(out, f"{error}{_as_owner(settings)}", "red", 1)
     except LockedError as error:
         return say(out, str(error), "red", 1)
     except START_ERRORS as error:
-        return say(out, f"the order cannot be carried out: {error}", "red", 1)
+        return say(out, f"the order cannot be carried out: {error}{_as_owner(settings)}", "red", 1)
     if daemon is None:
         return say(
             out,
@@ -103,3 +104,9 @@ def order(settings: Settings, what: What, who: str, reason: str, to: str | None,
         )
     say(out, f"order {what} given to the watchdog (pid {daemon})", "dim")
     return follow(settings, what, out, comeback)
+
+
+def _as_owner(settings: Settings) -> str:
+    """For whoever has no right to the watchdog's folder: what to do, to follow a message."""
+    how = not_owner(settings.state_dir)
+    return "" if how is None else f": {how}"

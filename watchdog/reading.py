@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from config import Settings
 from watchdog.assemble import journal_path, make_exchange
+from watchdog.caller import not_owner
 from watchdog.clock import Clock
 from watchdog.exchange.access import Access
 from watchdog.journal import Journal, JournalError, NoJournalError
@@ -19,13 +20,16 @@ def open_journal(settings: Settings) -> Journal | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise JournalError(
-            f"{path}: {error.strerror}: run this as the watchdog's user, or as root"
-        ) from error
+        remedy = not_owner(settings.state_dir) or "run this as the watchdog's user, or as root"
+        raise JournalError(f"{path}: {error.strerror}: {remedy}") from error
     try:
         return Journal(path, read_only=True)
     except NoJournalError:
         return None
+    except JournalError as error:
+        if (how := not_owner(settings.state_dir)) is None:
+            raise
+        raise JournalError(f"{path}: may not be read by this user: {how}") from error
 
 
 @contextmanager

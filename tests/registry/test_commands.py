@@ -121,10 +121,27 @@ def test_a_quarantine_is_lifted(models: Path) -> None:
     registry.rollback()
     assert registry.is_quarantined("v2")
     made = typed("release", "v2", "--registry-path", models)
-    assert (made.exit_code, made.output) == (0, "v2 is released\n")
+    may = "it may be rolled back to again, by the watchdog itself"
+    assert (made.exit_code, made.output) == (0, f"v2 is released: {may}; it is now the target\n")
     assert not registry.is_quarantined("v2")
     again = typed("release", "v2", "--registry-path", models)
     assert (again.exit_code, again.output) == (0, "v2 was not in quarantine; nothing was changed\n")
+
+
+def test_a_released_version_that_is_not_the_next_to_be_gone_back_to_is_told_as_such(models: Path) -> None:
+    registry = stock(models, "v1", "v2", "v3")
+    registry.rollback()
+    registry.rollback("v1")
+    registry.release("v2")
+    assert "it is now not the target (v2 is)" in typed("release", "v3", "--registry-path", models).output
+    registry.rollback("v3")
+    registry.promote_model("v1")
+    registry.rollback("v2")
+    edit(registry, lambda data: data.update(current_version="v1"))
+    assert (
+        "v1 is released: it is the current version"
+        in typed("release", "v1", "--registry-path", models).output
+    )
 
 
 def test_what_cannot_be_released_is_told(models: Path) -> None:
@@ -141,7 +158,7 @@ def test_as_it_is_typed_in_a_shell(models: Path, tmp_path: Path) -> None:
     registry.rollback()
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "registry", *map(str, arguments)]
+        command = [sys.executable, "-P", "-m", "registry", *map(str, arguments)]
         return subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
 
     made = run("keygen", "--out", tmp_path / "k")
@@ -156,4 +173,4 @@ def test_as_it_is_typed_in_a_shell(models: Path, tmp_path: Path) -> None:
     assert "v9 is not registered" in made.stderr
     assert "Traceback" not in made.stderr
     made = run("release", "v2", "--registry-path", models)
-    assert (made.returncode, made.stdout) == (0, "v2 is released\n")
+    assert (made.returncode, made.stdout[:14]) == (0, "v2 is released")

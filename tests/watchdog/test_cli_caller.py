@@ -139,6 +139,25 @@ def test_root_acts_as_the_owner_of_the_state_folder(open_folder: Path) -> None:
 
 
 @needs_root
+@pytest.mark.parametrize("command", ["status", "halt", "pause", "incidents", "rollback"])
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_another_user_is_told_as_whom_to_run_it(open_folder: Path, command: str, mode: int) -> None:
+    yard = Yard(open_folder / "bot")
+    with yard.journal():
+        pass
+    yard.state.chmod(mode)
+    os.chown(yard.state, NOBODY, NOBODY)
+    other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
+    with yard.daemon():
+        done = subprocess.run(
+            [*other, *yard.command(command)], capture_output=True, text=True, timeout=30, check=False
+        )
+    assert done.returncode == 1
+    assert f"run it as nobody, who owns {yard.state} (sudo -u nobody " in done.stdout + done.stderr
+    assert "model-watchdog ...)" in done.stdout + done.stderr
+
+
+@needs_root
 def test_an_order_of_root_is_one_that_the_watchdogs_user_could_have_given(open_folder: Path) -> None:
     yard = Yard(open_folder / "bot")
     for path in (yard.state, yard.control):

@@ -256,6 +256,62 @@ def test_a_bot_that_has_never_run_has_no_logs_yet(yard: Yard) -> None:
     assert grade(said, "trade log") == grade(said, "bot log") == "note"
 
 
+def test_a_missing_trade_log_beside_another_log_is_a_slip_of_the_pen(yard: Yard) -> None:
+    yard.configure(trade_log={"path": "logs/trade.jsonl", "initial_equity": 2000})
+    (yard.top / "logs" / "predictions.jsonl").touch()
+    said = yard.cli("check")
+    assert (said.code, bad(said)) == (1, ["trade log"])
+    assert "trade.jsonl is not there, but predictions.jsonl, trades.jsonl beside it" in line(
+        said, "trade log"
+    )
+    yard.trades.unlink()
+    predictions = {"predictions": "logs/predictions.jsonl"}
+    yard.configure(trade_log={"path": "logs/trade.jsonl", "initial_equity": 2000}, monitor=predictions)
+    said = yard.cli("check")
+    assert (said.code, grade(said, "trade log")) == (0, "note"), said.out
+
+
+def test_keys_that_a_bot_of_the_watchdog_would_lack_are_named_and_never_shown(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BINANCE_API_KEY", "hunter2")
+    monkeypatch.setenv("DB_PASSWORD", "hunter3")
+    monkeypatch.setenv("COLOUR", "hunter4")
+    with yard.bot():
+        said = yard.process("check", BINANCE_API_KEY="", DB_PASSWORD="another")
+        assert grade(said, "bot keys") == "note", said.out
+        assert (
+            "started with BINANCE_API_KEY in its environment; one that a watchdog with this command's"
+            in said.out
+        )
+        assert "EnvironmentFile=" in said.out
+        assert "hunter" not in said.out
+        assert "bot keys" not in yard.process("check").out
+        with yard.daemon():  # this process, which was itself started without it
+            said = yard.process("check")
+    assert f"one that the watchdog (pid {os.getpid()}) starts would lack" in line(said, "bot keys")
+
+
+def test_model_files_that_no_version_names_are_told(yard: Yard) -> None:
+    for name in ("rl_agent_v2.1.0.zip", "config.json", "model.yaml"):
+        (yard.top / "models_saved" / name).write_bytes(b"x")
+    yard.write_log(
+        "Loading RL agent from ./models_saved/rl_agent_v2.1.0.zip",
+        "Loading ensemble model from ./models_saved/gone_v2.1.0.bin",
+        "Ensemble model loaded successfully in 2.5s",
+        "Loading model from models_saved/model.yaml",
+        "Loading model from models_saved/registry.json",
+        "Reading models_saved/config.json",
+        "the end",
+    )
+    said = yard.cli("check")
+    assert (said.code, grade(said, "model files")) == (0, "note"), said.out
+    assert "the bot loads ./models_saved/rl_agent_v2.1.0.zip, which no version" in line(said, "model files")
+    agent = {"rl_agent": yard.top / "models_saved" / "rl_agent_v2.1.0.zip"}
+    yard.registry.register_model(yard.model("v2.1.0"), "v2.1.1", {}, artifacts=agent)
+    assert "model files" not in yard.cli("check").out
+
+
 def test_a_bot_that_runs_and_logs_nothing_where_it_should_is_bad(yard: Yard) -> None:
     yard.configure(bot={"log": "logs/other.log"})
     with yard.bot():
