@@ -137,4 +137,4 @@ def _fail(text: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="python -P -m registry")

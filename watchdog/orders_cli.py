@@ -91,6 +91,10 @@ def order(settings: Settings, what: What, who: str, reason: str, to: str | None,
     except START_ERRORS as error:
         return say(out, f"the order cannot be carried out: {error}{_as_owner(settings)}", "red", 1)
     if daemon is None:
+        unseen = not_owner(settings.state_dir)
+        if unseen is not None:  # of a group that may give orders
+            text = f"the {what} is laid down; whether a watchdog runs and takes it, this user may not see: {unseen}"
+            return say(out, text, "yellow")
         return say(
             out,
             f"no watchdog is running; the {what} is in force once it starts: model-watchdog run",

@@ -158,6 +158,24 @@ def test_another_user_is_told_as_whom_to_run_it(open_folder: Path, command: str,
 
 
 @needs_root
+def test_who_may_give_orders_and_not_see_the_watchdog_is_not_told_that_none_runs(open_folder: Path) -> None:
+    yard = Yard(open_folder / "bot")
+    yard.state.mkdir(mode=0o700)
+    yard.control.mkdir()
+    os.chown(yard.control, 65533, 65533)
+    other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
+    with yard.daemon():
+        done = subprocess.run(
+            [*other, *yard.command("pause")], capture_output=True, text=True, timeout=30, check=False
+        )
+    assert done.returncode == 0, done.stdout
+    assert (
+        "the pause is laid down; whether a watchdog runs and takes it, this user may not see" in done.stdout
+    )
+    assert (yard.control / "PAUSE").exists()
+
+
+@needs_root
 def test_an_order_of_root_is_one_that_the_watchdogs_user_could_have_given(open_folder: Path) -> None:
     yard = Yard(open_folder / "bot")
     for path in (yard.state, yard.control):
