@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from registry.hashing import sha256_file
 from registry.links import Link, plan
 from registry.signing import PublicKey
 from registry.store import FILE_NAME
+
+MOST_NAMED = 5
+"""Versions in a message, of all that are registered."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,18 @@ class Snapshot:
         """RegistryError for a version that is not there, or whose entry has another shape."""
         where = f"{self._folder / FILE_NAME}: {version}"
         if version not in self._models:
-            known = ", ".join(list(self._models)[-5:]) or "none yet"
-            raise RegistryError(f"{where} is not registered; take one that is ({known})")
+            raise RegistryError(f"{where} is not registered; take one that is ({self._near(version)})")
         try:
             return artifacts_of(self._models[version], self._folder)
         except ValueError as error:
             raise RegistryError(f"{where}: {error}; mend the entry, or register the files anew") from error
+
+    def _near(self, version: str) -> str:
+        """Names that may have been meant: the nearest first, then the newest."""
+        near = get_close_matches(version, self._models, n=2)
+        others = [name for name in self._models if name not in near]
+        named = [*near, *others[-(MOST_NAMED - len(near)) :]]
+        return (", ".join(named) or "none yet") + (", ..." if len(named) < len(self._models) else "")
 
     def paths(self, version: str) -> dict[str, Path]:
         return {artifact.name: artifact.path for artifact in self.artifacts(version)}

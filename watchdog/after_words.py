@@ -35,6 +35,15 @@ def once_more(incident: Incident, why: str) -> str:
     )
 
 
+def still_halted(incident: Incident, report: str) -> str:
+    """A rollback that was ordered while the bot is halted: the registry is switched, the bot stays down."""
+    return (
+        f"{incident.target} is current now; still halted (incident {incident.id})\n"
+        f"{incident.from_version} was rolled back and is quarantined. `model-watchdog resume --reason ...` starts the "
+        f"bot on {incident.target}.\n{report[:1].upper()}{report[1:]}"
+    )
+
+
 def look_is_bad(incident: Incident, name: str, text: str) -> str:
     """Something that was looked for after the restart is not as it should be; nothing is done about it."""
     return (

@@ -1,6 +1,7 @@
 """`check`: the bot's command, whether it runs, and whether its logs say what the watchdog needs."""
 
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,11 @@ from watchdog.check_unit import bot_unit
 from watchdog.controls import make_bot
 from watchdog.finding import Finding, is_missing
 from watchdog.follow import Follower
+from watchdog.journal import JournalError
 from watchdog.messages import span
 from watchdog.order_words import which_to_end
 from watchdog.proof import Names, names_of
+from watchdog.reading import open_journal
 from watchdog.trade_log import TradeLogDecoder
 
 OUT_OF_STEP = timedelta(minutes=15)
@@ -70,9 +73,28 @@ def _command(settings: Settings) -> Iterator[Finding]:
         yield from bot_keys(settings, found[0].pid)
     elif settings.mode == "observe":
         yield Finding("bot process", "note", "does not run, and in mode observe it is not started")
+    elif _halted(settings):
+        mend = "to start it: model-watchdog resume"
+        yield Finding(
+            "bot process", "note", "does not run: it is halted, and stays down until a resume", mend
+        )
     else:
         mend = "to keep it down: model-watchdog pause"
         yield Finding("bot process", "note", "does not run; the watchdog will start it", mend)
+
+
+def _halted(settings: Settings) -> bool:
+    """Whether a halt is in force; a journal that cannot be read is told by the part that looks at it."""
+    try:
+        journal = open_journal(settings)
+        if journal is None:
+            return False
+        try:
+            return journal.get("halted") is not None
+        finally:
+            journal.close()
+    except (JournalError, sqlite3.Error):
+        return False
 
 
 def _same_program(pid: int, program: Path | None, directory: Path) -> Iterator[Finding]:

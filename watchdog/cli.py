@@ -165,8 +165,9 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def rollback(
+    context: typer.Context,
     config: ConfigFile = None,
     to: Annotated[
         str | None, typer.Option("--to", metavar="V", help="Default: the newest earlier good version")
@@ -177,6 +178,8 @@ def rollback(
     """Go back to an earlier version, with every step and proof."""
     from watchdog import orders_cli
 
+    if context.args:
+        fail(f"unexpected: {' '.join(context.args)}; did you mean --to {context.args[0]}?", 2)
     settings = load(config, secrets=False)
     if dry_run:
         raise typer.Exit(orders_cli.dry_run(settings, to, out))

@@ -53,6 +53,19 @@ QUARTER = timedelta(minutes=15)
 FARTHEST = timedelta(hours=27)
 """From the first to the last of all time zones; what is further ahead is no time zone."""
 
+LOOKED_FOR = frozenset(
+    {
+        "trade-log",
+        "trade-log-lines",
+        "trade-log-future",
+        "trade-log-past",
+        "trade-log-stale",
+        "runs-another",
+        "bot-log",
+    }
+)
+"""Troubles of the logs; not looked for while the registry names no current version."""
+
 SENTINEL = b"2000-01-01 00:00:00,000 - end - INFO - end"
 """A header makes the message before it complete."""
 
@@ -109,6 +122,7 @@ class Collector:
         self.exited: Running | None = None
         self.exit_code: int | None = None
         self.troubles: dict[str, str] = {}
+        self._looked = False
         self.last_lines: deque[str] = deque(maxlen=KEPT_LOG_LINES)
         self._restored: dict[str, Any] | None = journal.get("checkpoint")
 
@@ -139,6 +153,12 @@ class Collector:
         self._trouble("unsigned-targets", self._files.unsigned_targets)
         found = self._files.look_for_target()
         self._trouble("no-target", None if found else messages.no_target_ahead(deployment.version))
+        self._looked = True
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        """The troubles that were not looked for yet since the start: one that was known before is not over."""
+        return self._files.undecided if self._looked else self._files.undecided | LOOKED_FOR
 
     @property
     def version(self) -> str | None:

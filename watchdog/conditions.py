@@ -1,6 +1,7 @@
 """Troubles that last: told when they begin, again every few hours while they last, and when they are over."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,8 +25,14 @@ class Conditions:
         self._teller = teller
         self._known: dict[str, Any] = journal.get("conditions", {})
 
-    def update(self, now: datetime, current: Mapping[str, tuple[str, Severity]]) -> None:
-        """`current`: name -> (a sentence with the remedy, how bad). Names that are gone are told as over."""
+    def update(
+        self,
+        now: datetime,
+        current: Mapping[str, tuple[str, Severity]],
+        undecided: Collection[str] = frozenset(),
+    ) -> None:
+        """`current`: name -> (a sentence with the remedy, how bad). Names that are gone are told as over, unless nobody
+        has looked for them yet since a restart (`undecided`)."""
         for name, (text, severity) in current.items():
             known = self._known.setdefault(name, {"since": now.isoformat(), "told": None})
             known["text"] = text.splitlines()[0]
@@ -37,13 +44,14 @@ class Conditions:
             elif now - datetime.fromisoformat(known["told"]) >= REMIND:
                 known["told"] = now.isoformat()
                 self._say(name, f"still so after {span(lasts)}: {text}", severity)
-        for name in [name for name in self._known if name not in current]:
+        for name in [n for n in self._known if n not in current and n not in undecided]:
             known = self._known.pop(name)
             if known["told"] is not None and not name.startswith(
                 "rule-"
             ):  # what a rule led to is told by itself
                 lasted = span(now - datetime.fromisoformat(known["since"]))
-                self._say(name, f"over after {lasted}: {known.get('text', name)}", "info")
+                what = _without_remedy(known.get("text", name))
+                self._say(name, f"over after {lasted}. It was: {what}", "info")
 
     def dump(self) -> dict[str, Any]:
         """What to keep."""
@@ -51,3 +59,11 @@ class Conditions:
 
     def _say(self, name: str, text: str, severity: Severity) -> None:
         self._teller.tell(f"condition-{name}", text, severity, coalesce=False)  # they limit themselves
+
+
+def _without_remedy(text: str) -> str:
+    """The first sentence of a trouble, up to the colon or semicolon after which it is said in detail or what to do: an
+    instruction must not be read again when there is nothing left to be done."""
+    sentence = re.split(r"\.\s+(?=[A-Z`])", text, maxsplit=1)[0]
+    what = re.match(r".*?\s.*?(?=[:;] )", sentence)  # `PATH: what is wrong with it` begins with no sentence
+    return what[0] if what else sentence

@@ -78,7 +78,7 @@ def decide(verdicts: Sequence[Verdict], situation: Situation) -> Decision:
 
 def _wanted(acting: tuple[Verdict, ...], situation: Situation) -> Decision:
     if situation.monitoring:
-        return Decision("halt", acting, "it happened again on the restored version")
+        return Decision("halt", acting, "it fired while the restored version was watched")
     if any(situation.actions[v.name] == "halt" for v in acting):
         return Decision("halt", acting, "the rule's action is halt")
     today = [at for at in situation.rollbacks if situation.now - at < DAY]

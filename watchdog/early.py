@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from triggers import Verdict
+from watchdog.decide import Decision
 
 NEAR, CLEAR = 0.8, 0.6
 MORE_IS_WORSE = frozenset({"drawdown", "loss_streak"})
@@ -68,12 +69,14 @@ def _of_limit(verdict: Verdict) -> float:
     return verdict.value / verdict.limit
 
 
-def warning(verdict: Verdict, version: str | None, action: str, *, observe: bool) -> str:
-    """For people. `action`: the rule's; `observe`: whatever it is, nothing will be done."""
-    if observe or action == "alert":
-        then = "you are told, and nothing is done"
+def warning(verdict: Verdict, version: str | None, decision: Decision) -> str:
+    """For people. `decision`: what would be done if the rule fired now."""
+    if decision.kind in {"rollback", "wait"}:  # a cooldown only puts it off
+        then = f"{version} is rolled back"
+    elif decision.kind == "halt":
+        then = f"the bot is halted, and {version} is not rolled back: {decision.why}"
     else:
-        then = "the bot is halted" if action == "halt" else f"{version} is rolled back"
+        then = f"you are told, and nothing is done: {decision.why}"
     return (
         f"{version} comes near the limit of {verdict.name}\n{verdict.reason}\n"
         f"Nothing was done; this is told once. When the rule fires, {then}."

@@ -12,6 +12,7 @@ from watchdog.incident import Incident, Plan
 from watchdog.interrupts import HandOver
 from watchdog.procedure import STEPS
 from watchdog.runner import Runner
+from watchdog.way_back import CONDEMNED
 from watchdog.world import World
 
 log = logging.getLogger(__name__)
@@ -70,13 +71,14 @@ class Incidents:
         automatic: bool,
         version: str | None = None,
         wanted: str | None = None,
+        condemned: str | None = None,
         along: Callable[[Incident], None] = lambda _: None,
     ) -> Incident:
         """Opens an incident, on disk when this returns, and begins to work on it. Not to be called in a transaction.
 
-        `version`: the one that was judged; default: the current one. `along` writes to the journal what must be on
-        disk together with the incident, or not at all. An incident that is only monitored is superseded. When the
-        journal cannot be written the bot is halted all the same, in memory.
+        `version`: the one that was judged; default: the current one. `condemned`: the one that a rule fired on.
+        `along` writes to the journal what must be on disk together with the incident, or not at all. An incident that
+        is only monitored is superseded. When the journal cannot be written the bot is halted all the same, in memory.
         """
         world = self._world
         reason = world.redact(reason)  # it goes into the registry's history and to everybody's screen
@@ -89,6 +91,8 @@ class Incidents:
                 opened = world.journal.open_incident(
                     plan, first, reason, by, automatic=automatic, at=now, from_version=version, wanted=wanted
                 )
+                _condemn(opened, condemned)
+                world.journal.save(opened)
                 along(opened)
             return opened
 
@@ -105,6 +109,7 @@ class Incidents:
             )
             why = f"{reason}. The journal cannot be written ({error})"
             incident = Incident(0, "halt", "hold_down", why, by, automatic, now, version)
+            _condemn(incident, condemned)
         self._work(incident)
         return incident
 
@@ -134,13 +139,15 @@ class Incidents:
         who: str,
         *,
         automatic: bool,
+        condemned: str | None = None,
         along: Callable[[Incident], None] = lambda _: None,
     ) -> Incident:
-        """Halts the bot: turns the open incident into a halt, or opens one. `along`: as for `open`."""
+        """Halts the bot: turns the open incident into a halt, or opens one. `condemned`, `along`: as for `open`."""
         why = self._world.redact(why)
         if self.current is None:
-            return self.open("halt", why, who, automatic=automatic, along=along)
+            return self.open("halt", why, who, automatic=automatic, condemned=condemned, along=along)
         incident = self.current
+        _condemn(incident, condemned)
         try:
             with self._world.journal.writing():
                 if incident.plan == "rollback":
@@ -168,6 +175,7 @@ class Incidents:
                 asked["why"],
                 asked["who"],
                 automatic=False,
+                condemned=closed.facts.get(CONDEMNED),
                 along=lambda _: self._world.journal.save(closed),
             )
             return
@@ -217,3 +225,8 @@ class Incidents:
                 self._world.interrupts.ask_halt(why, self.current.by)
             self._work(self.current)
         return error
+
+
+def _condemn(incident: Incident, version: str | None) -> None:
+    if version is not None:
+        incident.facts[CONDEMNED] = version

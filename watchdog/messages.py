@@ -221,15 +221,16 @@ def stuck(incident: Incident, why: str) -> str:
     )
 
 
-def summary(incident: Incident, now: datetime, report: str) -> str:
-    """The closing of an incident. `report`: where it is."""
+def summary(incident: Incident, now: datetime, report: str, way_back: str | None = None) -> str:
+    """The closing of an incident. `report`: where it is; `way_back`: what comes before a resume, instead of mending."""
     took, report = span(now - incident.opened_at), report[:1].upper() + report[1:]
     if incident.outcome == "halted":
+        mend = "mend the cause or deploy a known-good model, then `model-watchdog resume --reason ...`"
         return (
             f"halted: the bot is stopped and stays stopped (incident {incident.id})\n"
             f"Why: {incident.reason}\n{pages.in_short(incident.facts)}"
-            f"Asked of you: look at open orders and positions on the exchange, mend the cause or deploy a known-good "
-            f"model, then `model-watchdog resume --reason ...`\n{report}"
+            f"Asked of you: look at open orders and positions on the exchange"
+            f"{f', {mend}' if way_back is None else f'. {way_back}'}\n{report}"
         )
     return (
         f"incident {incident.id} is closed: {incident.target} has run without a rule firing\n"

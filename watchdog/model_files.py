@@ -39,7 +39,7 @@ class ModelFiles:
         self._check_task: asyncio.Task[list[ArtifactCheck]] | None = None
         self._target_task: asyncio.Task[None] | None = None
         self._leisure_task: asyncio.Task[None] | None = None
-        self._target_known = False
+        self._checked = self._target_known = False
         self._ready: list[ArtifactCheck] = []
         self._unsigned_before: list[str] = []
         self._deployed = self._hashes.monotonic()
@@ -65,9 +65,16 @@ class ModelFiles:
         await asyncio.wait({self._check_task}, timeout=WAIT_S)
         if not self._check_task.done():
             return []
-        task, self._check_task = self._check_task, None
+        task, self._check_task, self._checked = self._check_task, None, True
         self.checks = [check for check in task.result() if check.version == version]
         return self.checks
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        """The troubles that nobody can tell yet, for the files were not looked at since the start."""
+        own = frozenset[str]() if self._checked else frozenset({"artifact", "unsigned", "registry-entry"})
+        targets = frozenset({"no-target", "unsigned-targets", "registry-entry"})
+        return own if self._target_known else own | targets
 
     @property
     def unreadable(self) -> str | None:

@@ -18,7 +18,13 @@ from watchdog.incident import Order
 from watchdog.incidents import Incidents
 from watchdog.messages import Severity
 from watchdog.odd_flags import OddFlags
-from watchdog.order_words import HALT_OVER, PAUSE_OVER, observes
+from watchdog.order_words import (
+    HALT_OVER,
+    HALT_OVER_OBSERVING,
+    PAUSE_OVER,
+    PAUSE_OVER_OBSERVING,
+    observes,
+)
 from watchdog.orders import ControlFolder, OrderError, in_words
 from watchdog.world import World
 
@@ -177,10 +183,12 @@ class Orders:
                 self._collector.new_deployment_now()
             self._world.journal.answer(number, "obeyed")
         self._control.unpause(self._world.now())
-        done = PAUSE_OVER
-        if halted is not None:
-            done = HALT_OVER
-        self._answer(number, order, done)
+        self._answer(number, order, self._over(halted is not None))
+
+    def _over(self, halted: bool) -> str:
+        if self._world.settings.mode == "observe":
+            return HALT_OVER_OBSERVING if halted else PAUSE_OVER_OBSERVING
+        return HALT_OVER if halted else PAUSE_OVER
 
     def _answer(self, number: int, order: Order, answer: str, severity: Severity = "info") -> None:
         try:
@@ -213,7 +221,7 @@ class Orders:
         elif paused is None and known is not None:
             self._world.keep("paused", None)
             self._note(Order("unpause", "PAUSE was removed"), now)
-            self._world.teller.tell("paused", PAUSE_OVER, coalesce=False)
+            self._world.teller.tell("paused", self._over(halted=False), coalesce=False)
 
     def _tell_odd_flags(self) -> None:
         """A mistyped order is told at once, each by itself: somebody believes that it was given."""

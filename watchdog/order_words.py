@@ -16,6 +16,11 @@ PAUSE_OVER = "the pause is over: the watchdog acts again"
 HALT_OVER = "the halt is over: the bot is started once its files verify, and the rules begin anew"
 """Answers to a resume; the command that gave the order knows by them what to wait for."""
 
+PAUSE_OVER_OBSERVING = "the pause is over; mode is observe: the watchdog looks and tells, and does not act"
+HALT_OVER_OBSERVING = (
+    "the halt is over; mode is observe: the watchdog does not start the bot; the rules begin anew"
+)
+
 
 def observes(settings: Settings, what: str, daemon: int | None) -> str:
     """A person's rollback or halt while the watchdog only observes. `daemon`: its pid, if one runs."""

@@ -1,5 +1,9 @@
 """`rollback`, `halt`, `pause` and `resume`: an order to the running daemon, or, without one, the procedure itself."""
 
+import logging
+import sqlite3
+from typing import Any
+
 from rich.console import Console
 
 from config import Settings
@@ -8,15 +12,20 @@ from watchdog import messages
 from watchdog.assemble import watchdog_pid
 from watchdog.by_hand import carry_out
 from watchdog.caller import not_owner
+from watchdog.journal import JournalError
 from watchdog.lock import LockedError
 from watchdog.open_registry import open_registry
 from watchdog.order_follow import What, follow
 from watchdog.order_words import observes
 from watchdog.orders import MOST_NAME, MOST_REASON, ControlFolder, OrderError
 from watchdog.plain import one_line
+from watchdog.reading import open_journal
 from watchdog.resume_follow import Comeback
 from watchdog.screen import say
 from watchdog.service import START_ERRORS
+from watchdog.way_back import careful, still_current
+
+log = logging.getLogger(__name__)
 
 
 def dry_run(settings: Settings, to: str | None, out: Console) -> int:
@@ -38,15 +47,13 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
     if refusal is not None:
         return say(out, refusal, "red", 1)
     trial = settings.bot.dry_run
+    halted = _halted(settings) is not None
     plan = (
         f"stop the bot ({settings.bot.name}, SIGTERM, then SIGKILL after {messages.span(settings.bot.stop_timeout)})",
         _account(settings),
         f"switch the registry from {current} to {target}, whose files verify; {current} is quarantined",
-        *([] if trial is None else [f"try {target} out while the bot is down: {' '.join(trial)}"]),
-        f"start the bot and read in its log, within {messages.span(settings.bot.start_timeout)}, "
-        f"that it loaded {target}",
-        f"watch it for {messages.span(settings.rollback.monitor_for)} and write the report; compare before and after "
-        f"at {messages.span(settings.rollback.validate_for)}",
+        *([] if trial is None or halted else [f"try {target} out while the bot is down: {' '.join(trial)}"]),
+        *(_left_halted() if halted else _started(settings, target)),
     )
     for number, line in enumerate(plan, 1):
         say(out, f"{number}. would {line}")
@@ -57,6 +64,46 @@ def dry_run(settings: Settings, to: str | None, out: Console) -> int:
             "yellow",
         )
     return say(out, "dry run: nothing was done", "dim")
+
+
+def _started(settings: Settings, target: str) -> tuple[str, ...]:
+    return (
+        f"start the bot and read in its log, within {messages.span(settings.bot.start_timeout)}, "
+        f"that it loaded {target}",
+        f"watch it for {messages.span(settings.rollback.monitor_for)} and write the report; compare before and after "
+        f"at {messages.span(settings.rollback.validate_for)}",
+    )
+
+
+def _left_halted() -> tuple[str, ...]:
+    return ("leave the bot halted, and write the report: `model-watchdog resume` starts it",)
+
+
+def _halted(settings: Settings) -> dict[str, Any] | None:
+    """The halt in force. A journal that cannot be read is told by whoever obeys the order."""
+    try:
+        journal = open_journal(settings)
+        if journal is None:
+            return None
+        try:
+            found: dict[str, Any] | None = journal.get("halted")
+        finally:
+            journal.close()
+    except (JournalError, sqlite3.Error) as error:
+        log.warning("whether the bot is halted cannot be known: %s", error)
+        return None
+    return found
+
+
+def _careful(settings: Settings) -> str | None:
+    """The warning of a resume onto the version that a rule condemned before the halt; None without one."""
+    halted = _halted(settings)
+    try:
+        version = still_current(halted, open_registry(settings).read()["current_version"])
+    except RegistryError as error:
+        log.warning("which version the bot is started on cannot be known: %s", error)
+        return None
+    return None if version is None or halted is None else careful(version, halted["why"])
 
 
 def _account(settings: Settings) -> str:
@@ -83,6 +130,8 @@ def order(settings: Settings, what: What, who: str, reason: str, to: str | None,
             return carry_out(settings, what, f"{who} (by command)", reason, to, out)
         awaited = what == "resume" and daemon is not None and settings.mode == "act"
         comeback = Comeback(settings) if awaited else None
+        if what == "resume" and (warning := _careful(settings)) is not None:
+            say(out, warning, "yellow")
         control.put(what, by=who, reason=reason, to=to, command=True)
     except OrderError as error:
         return say(out, f"{error}{_as_owner(settings)}", "red", 1)

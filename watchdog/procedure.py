@@ -30,6 +30,7 @@ from watchdog.clock import Budget
 from watchdog.exchange import pages
 from watchdog.exchange.step import last_look, settle
 from watchdog.incident import Incident
+from watchdog.way_back import CONDEMNED, asked, still_current
 from watchdog.world import World
 
 log = logging.getLogger(__name__)
@@ -193,6 +194,7 @@ async def hold_down(run: Run) -> Outcome:
             "why": incident.reason,
             "by": incident.by,
             "incident": incident.id,
+            CONDEMNED: incident.facts.get(CONDEMNED),
         },
     )
     run.world.keep("start_asked", None)
@@ -549,9 +551,27 @@ async def close(run: Run) -> Outcome:
         urgent: messages.Severity = (
             "critical" if incident.outcome == "halted" else pages.severity(incident.facts)
         )
-        run.tell("close", messages.summary(incident, world.now(), written), urgent)
+        if incident.outcome == "halted" and incident.plan == "rollback":  # of a bot that was halted before
+            run.tell("close", after_words.still_halted(incident, written), "warning")
+        else:
+            text = messages.summary(incident, world.now(), written, await _way_back(run))
+            run.tell("close", text, urgent)
     incident.closed_at = world.now()
     return Done(written)
+
+
+async def _way_back(run: Run) -> str | None:
+    """What to do before a resume, where the version that a rule condemned is still current; else None."""
+    incident, registry = run.incident, run.world.registry
+    try:
+        version = still_current(incident.facts, current_version(registry))
+        if version is None:
+            return None
+        left = doubt.forgotten(run.world.journal, registry, run.world.settings.bot.tz)
+        return asked(version, await run.beside(lambda: registry.target(exclude=[*incident.tried, *left])))
+    except (RegistryError, sqlite3.Error) as error:
+        log.warning("whether the condemned version is still current cannot be known: %s", error)
+        return None
 
 
 def current_version(registry: ModelRegistry) -> str | None:

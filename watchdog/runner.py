@@ -129,7 +129,8 @@ class Runner:
             following = outcome.skip_to or next(iter(names[names.index(incident.step) + 1 :]), None)
             incident.step = following or incident.step
         elif isinstance(outcome, Halt):
-            self._turn_into_halt(incident, HaltAsked(f"{incident.reason}. {outcome.why}", incident.by))
+            why = outcome.why if incident.bot_is_back else f"{incident.reason}. {outcome.why}"
+            self._turn_into_halt(incident, HaltAsked(why, incident.by))
         elif isinstance(outcome, OlderVersion):
             self._one_older(run, outcome)
 
@@ -151,13 +152,21 @@ class Runner:
 
     def _turn_into_halt(self, incident: Incident, asked: HaltAsked) -> None:
         self.world.interrupts.obeyed()
+        incident.reason, incident.by = _both(incident, asked.why), asked.who
         incident.plan, incident.step = "halt", "hold_down"
-        incident.reason, incident.by = asked.why, asked.who
 
     def _page_stuck(self, run: Run, outcome: Stuck) -> None:
         incident = run.incident
         text = messages.stuck(incident, outcome.why)
         self.world.teller.tell(f"incident-{incident.id}-stuck-{incident.step}", text, "critical")
+
+
+def _both(incident: Incident, why: str) -> str:
+    """Why the rollback began, and why it ended in a halt: the report needs both, each with its version."""
+    if why.startswith(incident.reason):
+        return why
+    then = f"then on {incident.target}" if incident.bot_is_back else "then"
+    return f"{incident.reason} ({incident.from_version}); {then}: {why}"
 
 
 def _in_words(outcome: Outcome | Stuck) -> str:

@@ -27,6 +27,7 @@ from watchdog.open_registry import open_registry
 from watchdog.order_words import which_to_end
 from watchdog.orders import ControlFolder
 from watchdog.reading import open_journal
+from watchdog.way_back import asked, still_current
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,8 @@ def _outbox(settings: Settings, journal: Journal | None, now: datetime) -> dict[
 def _bad(settings: Settings, seen: _Seen, state: str) -> str | None:
     """Why a person is needed, or None."""
     if seen.halted:
+        if (version := still_current(seen.halted, seen.model.version)) is not None:
+            return f"halted: the bot stays stopped. {asked(version, _target(settings, seen))}"
         return "halted: the bot stays stopped until somebody resumes it (model-watchdog resume)"
     if seen.daemon is None:
         return "no watchdog is running"

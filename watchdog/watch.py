@@ -117,7 +117,7 @@ class Watch:
             self._troubles[name] = (text, "critical")
         if self._unwritten is not None:
             self._troubles["journal"] = (self._unwritten, "critical")
-        self._conditions.update(now, self._troubles | self._failed)
+        self._conditions.update(now, self._troubles | self._failed, self._collector.undecided)
         sentence = self._sentence()
         self._save(now, sentence)
         return sentence
@@ -216,11 +216,17 @@ class Watch:
         version = self._collector.version
         if decision.kind == "rollback":
             self._incidents.open(
-                "rollback", decision.cause, _rules(decision), automatic=True, version=version
+                "rollback",
+                decision.cause,
+                _rules(decision),
+                automatic=True,
+                version=version,
+                condemned=version,
             )
         elif decision.kind == "halt":
             why = f"{decision.cause} ({decision.why})" if decision.cause else decision.why
-            self._incidents.halt(why, _rules(decision), automatic=True)
+            condemned = version if decision.verdicts else None
+            self._incidents.halt(why, _rules(decision), automatic=True, condemned=condemned)
         elif decision.kind in {"alert", "wait"} and not self._world.halted:
             self._tell_of(decision)
 
@@ -479,8 +485,8 @@ class Watch:
         held = {name: share for name in rules if (share := self._engine.held(name)) is not None}
         waits = {name: rule.for_ for name, rule in rules.items()}
         for name, verdict in self._early.look(deployment.key, self.verdicts, held, waits):
-            observe = settings.mode == "observe"
-            text = early.warning(verdict, deployment.version, rules[verdict.name].action, observe=observe)
+            then = decide([replace(verdict, state="firing")], self._situation(self._world.now()))
+            text = early.warning(verdict, deployment.version, then)
             kind = f"early-{verdict.name}"
             self._world.teller.tell(kind, text, "warning", key=f"early {name}", coalesce=False)
 

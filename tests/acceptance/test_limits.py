@@ -33,7 +33,7 @@ def test_a_relapse_while_monitored_halts(tmp_path: Path, make_house: MakeHouse) 
     trades.lose(10)
     incident = house.wait_closed()
     assert incident.outcome == "halted"
-    assert "it happened again on the restored version" in incident.reason
+    assert "it fired while the restored version was watched" in incident.reason
     assert house.bots() == []
     assert house.current() == "v2.0.0"
     assert len(house.rollbacks()) == 1

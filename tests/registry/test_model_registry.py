@@ -331,3 +331,9 @@ def test_a_bundle_in_another_process_sees_the_same(models: Path) -> None:
     stock(models, "v1")
     code = "from registry import ModelRegistry; print(ModelRegistry().verify_checksum('v1'))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=models.parent, text=True) == "True\n"
+
+
+def test_the_nearest_names_are_told_first_and_a_cut_list_says_so(models: Path) -> None:
+    registry = stock(models, "v1.9.0", *(f"v2.{minor}.0" for minor in range(6)))
+    with pytest.raises(RegistryError, match=r"take one that is \(v1\.9\.0, .*, \.\.\.\)"):
+        registry.promote_model("v1.9", {})

@@ -638,3 +638,12 @@ def test_the_last_rehearsal_is_shown(yard: Yard, ok: bool | None, marked: str) -
     assert "v2.0.0" in line(said, "rehearsal")
     if ok:
         assert "ready to roll back to v2.0.0 (rehearsed 3 h ago, 38 s)" in line(said, "rehearsal")
+
+
+def test_a_bot_that_is_halted_is_not_said_to_be_started(yard: Yard) -> None:
+    yard.tick()
+    with yard.journal() as journal:
+        journal.put("halted", {"since": AT_TEXT, "why": "it lost", "by": "ops", "incident": 1})
+    said = yard.cli("check")
+    assert "it is halted, and stays down until a resume" in line(said, "bot process")
+    assert "will start it" not in said.out

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.watchdog.yard import Said, Yard
+from tests.watchdog.yard import AT, Said, Yard
 from watchdog.assemble import locks, watchdog_pid
 from watchdog.incident import Incident, Order
 from watchdog.journal import Journal
@@ -601,3 +601,36 @@ def test_a_pause_of_a_running_watchdog_is_said_at_once(yard: Yard) -> None:
     assert said.code == 0
     assert f"the watchdog (pid {os.getpid()}) looks and tells" in said.out
     assert json.loads((yard.control / "PAUSE").read_text())["reason"] == "deploying"
+
+
+# -- while halted
+
+
+def halted(yard: Yard, **changes: Any) -> None:
+    yard.tick()
+    with yard.journal() as journal:
+        journal.put(
+            "halted", {"since": AT.isoformat(), "why": "it lost", "by": "ops", "incident": 1, **changes}
+        )
+
+
+def test_a_dry_run_while_halted_starts_and_watches_nothing(yard: Yard) -> None:
+    halted(yard)
+    said = yard.cli("rollback", "--dry-run")
+    assert "would leave the bot halted, and write the report: `model-watchdog resume` starts it" in said.out
+    assert "would start" not in said.out
+    assert "would watch" not in said.out
+
+
+@pytest.mark.parametrize("condemned", ["v2.1.0", "v2.0.0", None])
+def test_a_resume_on_the_condemned_version_is_warned_of_and_taken(yard: Yard, condemned: str | None) -> None:
+    halted(yard, condemned=condemned)
+    said = yard.cli("resume")
+    assert ("v2.1.0 is STILL current, which a rule condemned" in said.out) is (condemned == "v2.1.0")
+    assert "the resume is in force" in said.out
+
+
+def test_a_version_without_its_option_is_answered_with_the_option(yard: Yard) -> None:
+    said = yard.cli("rollback", "v1.9.0")
+    assert said.code == 2
+    assert "did you mean --to v1.9.0?" in said.err

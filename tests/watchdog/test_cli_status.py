@@ -377,3 +377,12 @@ def test_what_was_seen_since_the_restart_is_in_the_sentence(yard: Yard) -> None:
     assert body(yard.cli("status", "--json"))["sentence"].endswith(
         "; trades 2. To start it: model-watchdog run"
     )
+
+
+def test_halted_on_the_version_that_a_rule_condemned(yard: Yard) -> None:
+    yard.tick()
+    halted(yard, condemned="v2.1.0")
+    said = " ".join(yard.cli("status").out.split())
+    assert "v2.1.0 is STILL current. First `model-watchdog rollback` (to v2.0.0, verified), then" in said
+    yard.registry.rollback()
+    assert "STILL current" not in yard.cli("status").out

@@ -54,7 +54,7 @@ def test_its_end_is_told_with_how_long_it_took(conditions: Conditions, told: Tol
     conditions.update(START, TROUBLE)
     conditions.update(START + timedelta(minutes=12), {})
     conditions.update(START + timedelta(minutes=13), {})
-    assert told.texts[1:] == ["sol-perp: over after 12 min: a model file cannot be read; chmod it"]
+    assert told.texts[1:] == ["sol-perp: over after 12 min. It was: a model file cannot be read"]
     assert told.alerts[1].severity == "info"
 
 
@@ -78,7 +78,7 @@ def test_each_trouble_is_told_by_itself(conditions: Conditions, told: Told) -> N
     assert told.texts == [
         "sol-perp: a model file cannot be read; chmod it",
         "sol-perp: there is no target",
-        "sol-perp: over after 1 min: there is no target",
+        "sol-perp: over after 1 min. It was: there is no target",
     ]
 
 
@@ -91,4 +91,38 @@ def test_a_restart_tells_nothing_twice_and_forgets_no_end(
     again.update(START + timedelta(minutes=1), TROUBLE)
     assert len(told.alerts) == 1
     again.update(START + timedelta(minutes=2), {})
-    assert told.texts[1:] == ["sol-perp: over after 2 min: a model file cannot be read; chmod it"]
+    assert told.texts[1:] == ["sol-perp: over after 2 min. It was: a model file cannot be read"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (
+            "there is no version to roll back to from v2.1.0: if a rule fires, the bot will be stopped and halted. "
+            "Register and promote one",
+            "there is no version to roll back to from v2.1.0",
+        ),
+        ("the bot is down. Start it", "the bot is down"),
+        (
+            "/srv/m/registry.json: the registry names no current version",
+            "/srv/m/registry.json: the registry names no current version",
+        ),
+    ],
+)
+def test_what_is_over_asks_for_nothing(conditions: Conditions, told: Told, text: str, what: str) -> None:
+    conditions.update(START, {"some": (text, "warning")})
+    conditions.update(START + timedelta(minutes=1), {})
+    assert told.texts[1:] == [f"sol-perp: over after 1 min. It was: {what}"]
+
+
+def test_what_nobody_has_looked_for_since_a_restart_is_not_over(
+    conditions: Conditions, journal: Journal, told: Told
+) -> None:
+    conditions.update(START, TROUBLE)
+    journal.put("conditions", conditions.dump())
+    again = Conditions(journal, Teller(told.put, "sol-perp"))
+    again.update(START + timedelta(minutes=1), {}, {"artifact"})
+    again.update(START + timedelta(minutes=2), TROUBLE)
+    assert len(told.alerts) == 1
+    again.update(START + timedelta(minutes=3), {})
+    assert "over after 3 min" in told.texts[1]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.watchdog.house import House
 from tests.watchdog.test_watch import Build, living, tick, trades
 from triggers import DrawdownSettings, LossStreakSettings, Verdict, build
+from watchdog.decide import Decision
 from watchdog.early import CLEAR, LONG_ENOUGH, NEAR, Early, warning
 
 HOUR = timedelta(hours=1)
@@ -114,16 +115,19 @@ def test_between_two_warnings_it_was_well_away(values: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "observe", "then"),
+    ("decision", "then"),
     [
-        ("rollback", False, "When the rule fires, v2.1.0 is rolled back."),
-        ("halt", False, "When the rule fires, the bot is halted."),
-        ("alert", False, "When the rule fires, you are told, and nothing is done."),
-        ("rollback", True, "When the rule fires, you are told, and nothing is done."),
+        (Decision("rollback"), "When the rule fires, v2.1.0 is rolled back."),
+        (Decision("wait", why="the cooldown"), "When the rule fires, v2.1.0 is rolled back."),
+        (
+            Decision("halt", why="2 of 2 automatic rollbacks a day are used up"),
+            "the bot is halted, and v2.1.0 is not rolled back: 2 of 2 automatic rollbacks a day are used up.",
+        ),
+        (Decision("alert", why="mode is observe"), "you are told, and nothing is done: mode is observe."),
     ],
 )
-def test_it_says_what_will_be_done(action: str, observe: bool, then: str) -> None:
-    text = warning(losses(8), "v2.1.0", action, observe=observe)
+def test_it_says_what_will_be_done(decision: Decision, then: str) -> None:
+    text = warning(losses(8), "v2.1.0", decision)
     assert text.splitlines()[0] == "v2.1.0 comes near the limit of loss_streak"
     assert "8 losses in a row (limit 10)" in text
     assert then in text
@@ -180,3 +184,11 @@ async def test_who_fires_at_once_was_not_near(build: Build) -> None:
     trades(house, *["loss"] * 5)
     await tick(house, 2)
     assert near(house) == []
+
+
+async def test_once_the_rollbacks_of_the_day_are_used_up_the_warning_says_that_it_halts(build: Build) -> None:
+    house = living(build, triggers=LIMIT, rollback={"max_per_day": 0})
+    trades(house, *["loss"] * 4)
+    await tick(house, 2)
+    (text,) = near(house)
+    assert "the bot is halted, and v2.1.0 is not rolled back: 0 of 0 automatic rollbacks" in text

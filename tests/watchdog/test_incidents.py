@@ -111,7 +111,8 @@ async def test_a_halt_turns_the_open_incident_into_one_and_is_on_disk_at_once(bu
     assert kept is not None
     assert kept.facts["halt_asked"] == {"why": "relapse", "who": "rule drawdown"}
     await house.finish()
-    assert (incident.plan, incident.outcome, incident.reason) == ("halt", "halted", "relapse")
+    assert (incident.plan, incident.outcome) == ("halt", "halted")
+    assert incident.reason == "drawdown 26.1 % is above 25 % (v2.1.0); then on v2.0.0: relapse"
     assert (house.bot.pid, house.rollbacks) == (None, [("v2.1.0", "v2.0.0")])
     assert len(house.world.journal.incidents()) == 1
 
@@ -351,3 +352,31 @@ async def test_a_halt_that_cannot_be_written_into_the_open_incident_is_obeyed(
     assert house.world.halted is not None
     house.faults.refuse = lambda write: False
     await house.finish()
+
+
+async def test_a_halt_that_leaves_the_condemned_version_current_says_to_go_back_before_the_resume(
+    house: House,
+) -> None:
+    house.bot.begin(by_hand=True)
+    house.incidents.halt(
+        "drawdown (2 of 2 used up)", "rule drawdown", automatic=True, condemned=house.current
+    )
+    await house.finish()
+    assert house.halted["condemned"] == house.current == "v2.1.0"
+    assert house.told.said(
+        "v2.1.0 is STILL current. First `model-watchdog rollback` (to v2.0.0, verified), then `model-watchdog resume"
+    )
+    assert not house.told.said("mend the cause")
+    house.incidents.open("rollback", "go back", "alice", automatic=False)
+    await house.finish()
+    assert (house.current, house.bot.pid) == ("v2.0.0", None)
+    assert house.told.said("v2.0.0 is current now; still halted")
+    assert house.told.said("`model-watchdog resume --reason ...` starts the bot on v2.0.0")
+
+
+async def test_a_halt_that_a_person_ordered_condemns_no_version(house: House) -> None:
+    house.incidents.halt("enough", "alice", automatic=False)
+    await house.finish()
+    assert house.halted["condemned"] is None
+    assert house.told.said("mend the cause")
+    assert not house.told.said("STILL current")

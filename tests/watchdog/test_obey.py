@@ -519,3 +519,13 @@ async def test_catching_up_survives_a_journal_that_cannot_be_read(house: House) 
     assert house.told.said("orders from the control folder are not obeyed")
     with pytest.raises(sqlite3.ProgrammingError):
         house.world.journal.unanswered()
+
+
+async def test_a_resume_of_a_watchdog_that_observes_does_not_promise_to_act(build: Build) -> None:
+    house = build(mode="observe")
+    house.flag("PAUSE")
+    house.look()
+    house.flag("RESUME")
+    house.look()
+    assert house.told.said("mode is observe: the watchdog looks and tells, and does not act")
+    assert not house.told.said("acts again")

@@ -267,7 +267,7 @@ async def test_a_relapse_while_it_is_monitored_halts(build: Build) -> None:
     await tick(house)
     await house.finish()
     assert (incident.plan, incident.outcome) == ("halt", "halted")
-    assert "it happened again on the restored version" in incident.reason
+    assert "it fired while the restored version was watched" in incident.reason
     assert (house.bot.pid, house.current) == (None, "v2.0.0")
 
 
@@ -290,7 +290,9 @@ async def test_what_nobody_judged_is_not_closed_as_good(build: Build) -> None:
     await tick(house)
     await house.finish()
     assert house.bot.pid is None
-    assert "3 losses in a row (limit 3) (it happened again on the restored version)" in house.halted["why"]
+    assert (
+        "3 losses in a row (limit 3) (it fired while the restored version was watched)" in house.halted["why"]
+    )
 
 
 async def test_a_good_version_is_closed_by_the_first_tick_that_judged_it(build: Build) -> None:
