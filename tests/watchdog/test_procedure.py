@@ -202,6 +202,7 @@ async def test_hold_down_puts_the_halt_in_force_on_disk(house: House) -> None:
         "why": incident.reason,
         "by": "alice",
         "incident": 1,
+        "condemned": None,
     }
     assert house.told.said("HALT: the bot is being stopped and stays stopped (incident 1)")
 
