@@ -938,3 +938,14 @@ async def test_a_journal_or_a_configuration_that_others_can_write_to_is_told_and
     path.chmod(0o644)
     await tick(house)
     assert sum("over after" in text for text in house.told.texts) == 2
+
+
+async def test_a_restart_does_not_tell_as_over_what_it_has_not_looked_for_yet(build: Build) -> None:
+    house = build("v2.1.0")
+    house.bot.begin(by_hand=True)
+    await tick(house, 4)
+    assert house.told.said("there is no version to roll back to")
+    before = len(house.told.texts)
+    house.wake()
+    await tick(house, 4)
+    assert not any("no version to roll back to" in text for text in house.told.texts[before:])
