@@ -97,7 +97,7 @@ def _drain(stage: Stage) -> None:
         arrived = len(stage.telegram.messages)
 
         def one_more(arrived: int = arrived) -> bool:
-            return len(stage.telegram.messages) > arrived
+            return not _waiting(stage) or len(stage.telegram.messages) > arrived
 
         stage.wait(one_more, f"{left} alerts that wait are sent", DRAIN_S)
     if left:
