@@ -108,14 +108,16 @@ def no_version_is_rolled_back_to_that_was_rolled_back_from(evidence: Evidence) -
 
 
 def rollbacks_by_itself_are_bounded(evidence: Evidence) -> Iterator[str]:
-    """Invariant 3: an automatic incident that switched counts; in one, at most two switches."""
+    """Invariant 3: an automatic incident that switched counts; in one, at most two switches, and one more for each time
+    that somebody promoted the bad version again meanwhile."""
     switched = [i for i in evidence.incidents if i.automatic and "switched_to" in i.facts]
     for incident in switched:
         same_day = [i for i in switched if timedelta(0) <= i.opened_at - incident.opened_at < DAY]
         if len(same_day) > evidence.max_per_day:
             yield f"3: {len(same_day)} automatic rollbacks within a day"
     events = [e for e in (evidence.registry or {}).get("history", []) if e["action"] == "rollback"]
-    most = 2 * len([i for i in evidence.incidents if i.plan == "rollback" or "switched_to" in i.facts])
+    working = [i for i in evidence.incidents if i.plan == "rollback" or "switched_to" in i.facts]
+    most = sum(2 + int(i.facts.get("switched_back", 0)) for i in working)
     if len(events) > most:
         yield f"3: {len(events)} switches by {len(evidence.incidents)} incidents"
 

@@ -4,7 +4,7 @@ After every move the invariants are asked for; at the end of each life everythin
 goes on any more, and what must come in the end is asked for, too: then a person resumes, three losses in a row are
 written, and they must be seen.
 
-30 lives; 300 with CI=true, 1,000 with MODEL_WATCHDOG_THOROUGH=1. Another choice of them: MODEL_WATCHDOG_SEED=7.
+30 lives; 100 with CI=true, 1,000 with MODEL_WATCHDOG_THOROUGH=1. Another choice of them: MODEL_WATCHDOG_SEED=7.
 """
 
 import os
@@ -332,7 +332,7 @@ class RandomLife(RuleBasedStateMachine):
 
 
 THOROUGH = "MODEL_WATCHDOG_THOROUGH" in os.environ
-LIVES = 1000 if THOROUGH else 300 if os.environ.get("CI") == "true" else 30
+LIVES = 1000 if THOROUGH else 100 if os.environ.get("CI") == "true" else 30
 SEED = int(os.environ.get("MODEL_WATCHDOG_SEED", "1"))
 
 TestRandomLives = pytest.mark.timeout(1800)(seed(SEED)(RandomLife).TestCase)
