@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -82,6 +83,10 @@ class Daemon:
     async def run(self) -> None:
         """Start-up, main loop, hand-over."""
         loop = asyncio.get_running_loop()
+        # A worker thread that is joined may live on for a moment: a signal that reached it between two daemons, when no
+        # handler is set, would kill the process.
+        block = functools.partial(signal.pthread_sigmask, signal.SIG_BLOCK, SIGNALS)
+        loop.set_default_executor(ThreadPoolExecutor(initializer=block))
         handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGTERM: self._stop,
             signal.SIGINT: self._stop,

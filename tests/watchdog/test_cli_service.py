@@ -145,6 +145,24 @@ def locks_of_the_registry(yard: Yard) -> Lock:
     return Lock(yard.top / "models_saved" / "registry.json.watchdog")
 
 
+def test_no_worker_thread_takes_a_signal(yard: Yard) -> None:
+    """One that still ends while no daemon listens, between two of them at a reload, would be killed by it."""
+    term = 1 << (signal.SIGTERM - 1)
+
+    def blocked(thread: Path) -> bool:
+        mask = next(
+            line for line in (thread / "status").read_text().splitlines() if line.startswith("SigBlk")
+        )
+        return bool(int(mask.split()[1], 16) & term)
+
+    with running(yard) as daemon:
+        pid = daemon.process.pid
+        threads = [path for path in Path(f"/proc/{pid}/task").iterdir() if path.name != str(pid)]
+        assert threads
+        assert all(blocked(thread) for thread in threads)
+        assert not blocked(Path(f"/proc/{pid}"))
+
+
 def test_a_reload_that_would_make_two_act_on_one_registry_is_not_taken_over(yard: Yard) -> None:
     yard.configure(mode="observe")
     other = locks_of_the_registry(yard)
