@@ -51,7 +51,8 @@ def test_orders_to_a_running_daemon(tmp_path: Path, make_house: MakeHouse) -> No
     assert house.bots() == []
     status = house.cli("status")
     assert status.returncode == 1
-    assert re.search(r"halted since [-0-9]{10} [:0-9]{8} UTC by .* \(by command\): odd trades \(v2.1.0\); then on v2.0.0: enough", status.stdout)
+    why = r"odd trades \(v2.1.0\); then on v2.0.0: enough"
+    assert re.search(rf"halted since [-0-9]{{10}} [:0-9]{{8}} UTC by .* \(by command\): {why}", status.stdout)
     resumed = house.cli("resume", "--reason", "go on")
     assert resumed.returncode == 0, resumed.stdout
     assert f"the bot runs on v2.0.0, pid {house.bot_pid()}: its log says: " in resumed.stdout

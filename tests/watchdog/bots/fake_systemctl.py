@@ -63,7 +63,9 @@ class FakeSystemctl:
         lines = list(script)
         if shows is not None:
             (self.folder / f"{verb}.then").write_text("".join(f"{k}={v}\n" for k, v in shows.items()))
-            lines.append(f"cp {verb}.then {verb}.now && mv {verb}.now show.out  # who asks meanwhile gets one of the two")
+            lines.append(
+                f"cp {verb}.then {verb}.now && mv {verb}.now show.out"
+            )  # whole for who asks meanwhile
         (self.folder / f"{verb}.does").write_text("".join(f"{line}\n" for line in lines))
 
     def hangs(self, verb: str) -> None:
