@@ -255,7 +255,9 @@ class RandomLife(RuleBasedStateMachine):
     @precondition(lambda self: self.life.alive)
     @rule(days=st.sampled_from([-1, 1]))
     def the_clock_is_stepped(self, days: int) -> None:
-        self.house.switch.at = None  # a step that a watchdog did not live to see cannot be known to the next one
+        self.house.switch.at = (
+            None  # a step that a watchdog did not live to see cannot be known to the next one
+        )
         self.house.machine.step(days * DAY_S)
         self.life.live(1.0)  # nor could anybody know of two steps between two looks
 
