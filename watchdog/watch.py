@@ -248,7 +248,7 @@ class Watch:
                     "critical",
                 )
             return decision
-        if world.hands.locked():
+        if self._doing is not None or world.hands.locked():
             return decision
         if self._collector.bot_unknown:
             return decision

@@ -1,10 +1,10 @@
 """Rounds of looking and acting, until the account is as configured and was read back, or the time is over.
 
 Each round, for each symbol: list the open orders, basic and conditional; read what is held, twice; cancel what is to be
-cancelled; close what is to be closed. A symbol is settled when two looks in a row found nothing to cancel, what is held
-was read twice with the same result after the last of them, and nothing is left that should be closed. A round acts on
-nothing but what it has just read, so that a stale or lying answer, a cancel that did half of it, an order that was
-filled meanwhile, or a crash costs a round and nothing else.
+cancelled; close what is to be closed. A symbol is settled when two looks in a row found the same orders and nothing to
+cancel among them, what is held was read twice with the same result after the last of them, and nothing is left that
+should be closed. A round acts on nothing but what it has just read, so that a stale or lying answer, a cancel that did
+half of it, an order that was filled meanwhile, or a crash costs a round and nothing else.
 
 In this order, since orders that open positions have to be gone before what is held can be known, and since stops have
 to stay until what they protect is gone. So a stop order that can only reduce is left in place while what it protects is

@@ -18,7 +18,7 @@ be cancelled (filled, or cancelled by somebody); left as configured; left becaus
 incident is closed (`late`): it should be gone, and was not seen in time; it is open, which may be right."""
 
 QUIET = 2
-"""So many looks in a row must find nothing to cancel: an empty list may be a lie, once."""
+"""So many looks in a row must find the same, and nothing to cancel: a list may be a lie, once."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Sheet:
     waiting: list[OpenOrder] | None = None
     """The orders that were open at the last look; None: it brought nothing."""
     quiet: int = 0
-    """Looks in a row in which nothing was to be cancelled."""
+    """Looks in a row that found the same orders, and nothing to cancel among them."""
     holdings: list[Holding] | None = None
     """What is held: read twice with the same result, after the orders; None: not known."""
     refusals: int = 0
@@ -67,8 +67,9 @@ class Sheet:
 
     def saw(self, orders: list[OpenOrder], fates: Mapping[str, Fate]) -> None:
         """A look at the open orders, with the fates of all of them."""
+        same = self.waiting is not None and {o.key for o in self.waiting} == {o.key for o in orders}
+        self.quiet = 0 if "cancelling" in fates.values() else self.quiet + 1 if same else 1
         self.waiting = orders
-        self.quiet = 0 if "cancelling" in fates.values() else self.quiet + 1
         for order in orders:
             answered = self.orders.get(order.key, {}).get("answered", False)
             self.orders[order.key] = {**order.dump(), "fate": fates[order.key], "answered": answered}
