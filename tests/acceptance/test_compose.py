@@ -157,7 +157,7 @@ def test_a_halted_bot_that_a_person_starts_is_stopped_within_one_poll_and_named(
     house.wait(lambda: len(bot.ran("began")) == 2, "somebody has started it")
     house.wait(lambda: house.alerted("somebody started the halted bot"), "it is told")
     house.wait(lambda: not house.bots(), "it is stopped again")
-    still_there, gone = "started by docker start ", "started by whoever gave `docker start` for"
+    still_there, gone = "started by `docker start ", "started by whoever gave `docker start` for"
     assert house.alerted(still_there) or house.alerted(gone), house.story()
     house.ticks(2)
     assert (house.bots(), len(bot.ran("began"))) == ([], 2)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.fakes.binance.faults import Kind
 from tests.watchdog.exchange.bench import benched
-from tests.watchdog.exchange.stages import SCENES, THOROUGH
+from tests.watchdog.exchange.stages import SCENES, THOROUGH, Scene
 from tests.watchdog.exchange.test_faults import OPTIONS
 from watchdog.exchange.step import BUDGET_S
 
@@ -33,6 +33,9 @@ KINDS = tuple(kind for kind in get_args(Kind) if kind not in {"moves", "spare", 
 
 LIES = {"nothing", "stale"}
 
+SOL_USDT, MIN_NOTIONAL_USDT = 150, 5
+"""As the local server has them."""
+
 fault = st.tuples(
     st.sampled_from(ENDPOINTS),
     st.sampled_from(KINDS),
@@ -41,6 +44,13 @@ fault = st.tuples(
     st.sampled_from([1.0, 0.5, 0.2]),
     st.sampled_from([None, True]),
 )
+
+
+def rounded(held: dict[str, str], scene: Scene) -> dict[str, str]:
+    """Orders that were filled in part may leave another rest than the scene's that is worth too little for an order."""
+    if scene is SCENES["spot sold"] and float(held.get("BOTH", "0")) * SOL_USDT < MIN_NOTIONAL_USDT:
+        return scene.held
+    return held
 
 
 @pytest.mark.timeout(3600 if THOROUGH else 120)
@@ -56,6 +66,7 @@ fault = st.tuples(
     after=st.booleans(),
     seed=st.integers(0, 999),
 )
+@example(name="spot sold", faults=[("POST *", "partial", 2, 5, 1.0, None)], killed_at=0, after=False, seed=0)
 # A stop that was seen, left for what it protects, and then missing in one list that lied.
 @example(
     name="close",
@@ -79,8 +90,12 @@ async def test_any_faults_together(
     with tempfile.TemporaryDirectory() as top:
         async with benched(Path(top) / "house", **scene.options) as bench:
             bench.fresh(scene.stage)
+            lied = False
             for endpoint, kind, nth, times, probability, done in faults:
                 # Two lies in a row that agree are beyond what anybody can tell from the truth.
+                if kind in LIES and lied:
+                    continue
+                lied = lied or kind in LIES
                 most = 1 if kind in LIES else times
                 options = OPTIONS.get(kind, {})
                 bench.desk.fault(
@@ -104,4 +119,5 @@ async def test_any_faults_together(
             bench.desk.heal()
             bench.house.machine.go(700)  # a ban is over
             await bench.settle()
-            assert (bench.truth("SOLUSDT"), bench.waiting("SOLUSDT")) == (scene.held, list(scene.left))
+            assert bench.waiting("SOLUSDT") == list(scene.left)
+            assert rounded(bench.truth("SOLUSDT"), scene) == scene.held
