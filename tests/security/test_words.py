@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,10 @@ EVIL = (
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Yard:
-    return Yard(tmp_path / "bot")
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    yard = Yard(tmp_path / "bot")
+    yield yard
+    yard.end_bots()
 
 
 def test_a_reason_is_words_wherever_it_is_shown(yard: Yard) -> None:

@@ -32,17 +32,7 @@ from watchdog.order_words import HALT_OVER, PAUSE_OVER
 def yard(tmp_path: Path) -> Iterator[Yard]:
     yard = Yard(tmp_path / "bot")
     yield yard
-    end_bots(yard)
-
-
-def end_bots(yard: Yard) -> None:
-    """What a command has started lives on; its pid is in the journal."""
-    if not (yard.state / "watchdog.db").exists():
-        return
-    with yard.journal() as journal:
-        known = journal.get("bot")
-    if known:
-        os.kill(known[0], signal.SIGKILL)
+    yard.end_bots()
 
 
 def current(yard: Yard) -> str:

@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -171,6 +172,16 @@ class Yard:
         finally:
             process.kill()
             process.wait()
+
+    def end_bots(self) -> None:
+        """What a command has started lives on; its pid is in the journal."""
+        if not journal_path(self.settings).exists():
+            return
+        with self.journal() as journal:
+            known = journal.get("bot")
+        if known:
+            with suppress(ProcessLookupError):
+                os.kill(known[0], signal.SIGKILL)
 
     @staticmethod
     def wait(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
