@@ -8,7 +8,6 @@ is neither stopped nor started: for the whole procedure there is `model-watchdog
 
 import argparse
 import logging
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from registry import ModelRegistry, RegistryError
+from registry.commands import python
 from watchdog.lock import Lock
 
 logger = logging.getLogger("rollback_model")
@@ -117,7 +117,7 @@ def _deploy(registry: ModelRegistry) -> str:
     folder = str(registry.folder)
     return (
         "deploy a known-good model: "
-        f'{shlex.quote(sys.executable)} -P -c "import sys; sys.path.insert(0, {str(ROOT)!r}); '
+        f'{python()} -c "import sys; sys.path.insert(0, {str(ROOT)!r}); '
         f"from registry import ModelRegistry; r = ModelRegistry({folder!r}); "
         "r.register_model('FILE', 'VERSION', {}); r.promote_model('VERSION', {})\""
     )

@@ -11,7 +11,7 @@ from rich.console import Console
 from config import Settings
 from watchdog import doubt, logs, messages
 from watchdog.assemble import Parts, assemble
-from watchdog.incident import Incident
+from watchdog.incident import Incident, Order
 from watchdog.lock import Keeper, Lock, LockedError
 from watchdog.order_follow import FOLLOW_EVERY_S, What, end, ended, show_steps
 from watchdog.screen import say
@@ -27,31 +27,24 @@ def carry_out(settings: Settings, what: What, who: str, reason: str, to: str | N
         say(out, "no watchdog is running: this command carries the order out itself", "dim")
         parts = assemble(settings)
         keep_locks = Keeper(held, settings.state_dir).look
-        return asyncio.run(_carry_out(parts, keep_locks, what, who, reason, to, out))
+        order = Order(what, who, reason or "no reason given", to)
+        return asyncio.run(_carry_out(parts, keep_locks, order, out))
     finally:
         for lock in held:
             lock.release()
 
 
-async def _carry_out(
-    parts: Parts,
-    keep_locks: Callable[[], None],
-    what: What,
-    who: str,
-    reason: str,
-    to: str | None,
-    out: Console,
-) -> int:
+async def _carry_out(parts: Parts, keep_locks: Callable[[], None], order: Order, out: Console) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, parts.world.interrupts.ask_hand_over)
     courier = loop.create_task(parts.courier.run())
     try:
         await parts.watch.look()
-        incident = await _one_incident(parts, keep_locks, what, who, reason, to, out)
+        incident = await _one_incident(parts, keep_locks, order, out)
         await parts.incidents.settle()
         await parts.watch.settle()
-        return end(incident, what, out)
+        return end(incident, order.what, out)
     except LockedError:  # the lock was deleted, and a watchdog was started: the bot is its to look after
         parts.incidents.drop()
         parts.watch.drop()
@@ -64,18 +57,10 @@ async def _carry_out(
         parts.close()
 
 
-async def _one_incident(
-    parts: Parts,
-    keep_locks: Callable[[], None],
-    what: What,
-    who: str,
-    reason: str,
-    to: str | None,
-    out: Console,
-) -> Incident:
+async def _one_incident(parts: Parts, keep_locks: Callable[[], None], order: Order, out: Console) -> Incident:
     incidents, journal = parts.incidents, parts.world.journal
     await doubt.settle(parts.world, incidents)
-    incident = _opened(parts, what, who, reason or "no reason given", to, out)
+    incident = _opened(parts, order, out)
     shown, next_tick_s = len(ended(journal, incident.id)), 0.0
     while incidents.current is incident and not parts.world.interrupts.handing_over:
         keep_locks()
@@ -94,18 +79,18 @@ async def _one_incident(
     return incident
 
 
-def _opened(parts: Parts, what: What, who: str, why: str, to: str | None, out: Console) -> Incident:
+def _opened(parts: Parts, order: Order, out: Console) -> Incident:
     incidents = parts.incidents
     incidents.resume()
-    if what == "halt":
+    if order.what == "halt":
         _withdraw_resume(parts, out)
-        return incidents.halt(why, who, automatic=False)
+        return incidents.halt(order.why, order.who, automatic=False)
     if incidents.busy and incidents.current is not None:
         open_one = incidents.current
         where = f"incident {open_one.id} is still open at {open_one.step}"
         say(out, f"{where}; it is carried on instead", "yellow")
         return open_one
-    return incidents.open("rollback", why, who, automatic=False, wanted=to)
+    return incidents.open("rollback", order.why, order.who, automatic=False, wanted=order.wanted)
 
 
 def _withdraw_resume(parts: Parts, out: Console) -> None:

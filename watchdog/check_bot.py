@@ -23,7 +23,7 @@ from watchdog.journal import JournalError
 from watchdog.messages import span
 from watchdog.order_words import which_to_end
 from watchdog.proof import Names, names_of
-from watchdog.reading import open_journal
+from watchdog.reading import halt_in_force
 from watchdog.trade_log import TradeLogDecoder
 
 OUT_OF_STEP = timedelta(minutes=15)
@@ -86,13 +86,7 @@ def _command(settings: Settings) -> Iterator[Finding]:
 def _halted(settings: Settings) -> bool:
     """Whether a halt is in force; a journal that cannot be read is told by the part that looks at it."""
     try:
-        journal = open_journal(settings)
-        if journal is None:
-            return False
-        try:
-            return journal.get("halted") is not None
-        finally:
-            journal.close()
+        return halt_in_force(settings) is not None
     except (JournalError, sqlite3.Error):
         return False
 

@@ -1,11 +1,10 @@
 """`check`: the registry, the files of every version, the links, and where a rollback would go."""
 
-import shlex
-import sys
 from collections.abc import Iterator
 
 from config import Settings
 from registry import ModelRegistry, RegistryError
+from registry.commands import python
 from watchdog.finding import Finding
 from watchdog.open_registry import open_registry
 
@@ -72,7 +71,7 @@ def _links(settings: Settings, registry: ModelRegistry) -> Iterator[Finding]:
         "links",
         "bad",
         f"not all of {', '.join(links)} point to the current version: the bot loads something else",
-        f'{shlex.quote(sys.executable)} -P -c "from registry import ModelRegistry; {call}"',
+        f'{python()} -c "from registry import ModelRegistry; {call}"',
     )
 
 

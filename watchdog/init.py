@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
 import config
 from config import ConfigError
+from registry.commands import python
 from watchdog.bot_folder import Found, look
 from watchdog.screen import say
 
@@ -90,7 +90,7 @@ registry:
   path: {_quoted(found.registry or "models_saved")}{guessed["registry"]}
 {f"  links: {{{links}}}   # fixed names: they hold what the current version holds" if links else NO_LINKS}
   # Left out, whoever can write registry.json decides what is a good model. The key:
-  # {sys.executable} -P -m registry keygen --out DIR
+  # {python()} -m registry keygen --out DIR
   # signing_key: ed25519:...
 
 trade_log:

@@ -93,9 +93,8 @@ class Mender:
 
     def _renew(self) -> str:
         journal, outbox = self._journal, self._outbox
-        journal.path.parent.mkdir(
-            mode=0o700, parents=True, exist_ok=True
-        )  # it may have gone with the whole folder
+        # It may have gone with the whole folder.
+        journal.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with journal.locked(), outbox.locked():
             floor = highest(journal.path.parent)
             lost = make_anew(journal.path, journal.connection, journal.memory, floor)

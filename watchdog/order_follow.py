@@ -125,8 +125,8 @@ def show_steps(journal: Journal, number: int, shown: int, out: Console) -> int:
     return len(rows)
 
 
-def end(incident: Incident, what: What, out: Console) -> int:
-    """Says how the order ended; the exit code."""
+def end(incident: Incident, what: str, out: Console) -> int:
+    """Says how the order `what` ended; the exit code."""
     if incident.open and not incident.bot_is_back:
         where = f"incident {incident.id} stays open at {incident.step}"
         return say(

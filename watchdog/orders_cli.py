@@ -19,7 +19,7 @@ from watchdog.order_follow import What, follow
 from watchdog.order_words import observes
 from watchdog.orders import MOST_NAME, MOST_REASON, ControlFolder, OrderError
 from watchdog.plain import one_line
-from watchdog.reading import open_journal
+from watchdog.reading import halt_in_force
 from watchdog.resume_follow import Comeback
 from watchdog.screen import say
 from watchdog.service import START_ERRORS
@@ -82,17 +82,10 @@ def _left_halted() -> tuple[str, ...]:
 def _halted(settings: Settings) -> dict[str, Any] | None:
     """The halt in force. A journal that cannot be read is told by whoever obeys the order."""
     try:
-        journal = open_journal(settings)
-        if journal is None:
-            return None
-        try:
-            found: dict[str, Any] | None = journal.get("halted")
-        finally:
-            journal.close()
+        return halt_in_force(settings)
     except (JournalError, sqlite3.Error) as error:
         log.warning("whether the bot is halted cannot be known: %s", error)
         return None
-    return found
 
 
 def _careful(settings: Settings) -> str | None:

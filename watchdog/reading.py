@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from config import Settings
 from watchdog.assemble import journal_path, make_exchange
@@ -30,6 +31,18 @@ def open_journal(settings: Settings) -> Journal | None:
         if (how := not_owner(settings.state_dir)) is None:
             raise
         raise JournalError(f"{path}: may not be read by this user: {how}") from error
+
+
+def halt_in_force(settings: Settings) -> dict[str, Any] | None:
+    """What the journal has of it, or None; JournalError or sqlite3.Error where nobody can tell."""
+    journal = open_journal(settings)
+    if journal is None:
+        return None
+    try:
+        found: dict[str, Any] | None = journal.get("halted")
+        return found
+    finally:
+        journal.close()
 
 
 @contextmanager

@@ -771,6 +771,31 @@ async def test_a_start_that_fails_beside_the_ticks_is_told(house: House) -> None
     assert house.told.said("the bot is down and could not be started: python: no such program")
 
 
+async def test_a_start_that_fails_while_a_tick_collects_is_told_by_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.bot.slow_start, house.watch.hands_s, house.machine.most_s = asyncio.Event(), 0.0, float("inf")
+    house.bot.die(1)
+    await tick(house, 2)
+    collect, sleep = house.collector.collect, house.world.sleep
+
+    async def fails(_: float) -> None:
+        raise ArithmeticError("a mistake of ours")
+
+    async def ends_meanwhile() -> None:
+        monkeypatch.setattr(house.world, "sleep", fails)
+        await house.watch.settle()
+        monkeypatch.setattr(house.world, "sleep", sleep)
+        await collect()
+
+    monkeypatch.setattr(house.collector, "collect", ends_meanwhile)
+    house.machine.go(3600)
+    await tick(house)
+    assert house.bot.starts == []
+    with pytest.raises(ArithmeticError, match="a mistake of ours"):
+        await tick(house)
+
+
 async def test_while_hands_are_on_the_bot_nobody_else_looks_after_it(house: House) -> None:
     await tick(house)
     house.bot.die(1)

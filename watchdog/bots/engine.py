@@ -5,19 +5,16 @@ do for the operator, and no dependency comes along. One question costs some hund
 own, which can be ended when the engine hangs.
 """
 
-import asyncio
 import json
 import os
 import re
-import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from watchdog.bots import proc
+from watchdog.bots import proc, program
 from watchdog.bots.base import BotError, NoAnswerError
 from watchdog.bots.container import LABEL, Container, parse
 from watchdog.bots.engine_environment import FIXED, handed_on
@@ -28,9 +25,6 @@ ANSWER_S = 10.0
 
 EVENTS_S = 5.0
 """An engine whose clock is behind ours would wait until it has caught up."""
-
-END_S = 2.0
-"""How long a program may take to die of SIGKILL."""
 
 QUOTED = 300
 """Characters of what a program said."""
@@ -163,37 +157,18 @@ async def run(
     environment: Mapping[str, str] | None = None,
 ) -> Said:
     """Runs a program that must end within `answer_s`, and ends it otherwise, with what it started. BotError."""
+    environ = {**(handed_on(os.environ) if environment is None else environment), **FIXED}
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
-            env={**(handed_on(os.environ) if environment is None else environment), **FIXED},
-            cwd=directory,
-            start_new_session=True,
-        )
-    except OSError as e:
-        raise BotError(
-            f"{command[0]} cannot be run: {e.strerror}. Install the engine's command line (Debian: docker.io or "
-            "docker-ce-cli), and let the watchdog's PATH have it."
-        ) from e
-    try:
-        async with asyncio.timeout(answer_s):
-            out, err = await process.communicate()
+        ended = await program.run(command, environ, answer_s, directory=directory, merged=merged)
     except TimeoutError:
         raise NoAnswerError(
             f"the container engine did not answer within {answer_s:g} s (`{proc.command_text(command)}`). See whether "
             "it hangs: `docker ps`, `journalctl -u docker -n 50`; `systemctl restart docker` restarts it, and perhaps "
             "its containers."
         ) from None
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):  # `docker compose` runs compose as a process of its own
-                os.killpg(process.pid, signal.SIGKILL)
-            # One that waits inside the kernel, or has handed its output on, is left.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(END_S):
-                    await process.communicate()
-    assert process.returncode is not None
-    return Said(process.returncode, out.decode("utf-8", "replace"), (err or b"").decode("utf-8", "replace"))
+    except OSError as e:
+        raise BotError(
+            f"{command[0]} cannot be run: {e.strerror}. Install the engine's command line (Debian: docker.io or "
+            "docker-ce-cli), and let the watchdog's PATH have it."
+        ) from e
+    return Said(ended.code, ended.out, ended.err)

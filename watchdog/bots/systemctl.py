@@ -5,7 +5,6 @@ alike, falls back to root's private socket when no message bus runs, and brings 
 some milliseconds in a process of its own, which can be ended when systemd hangs.
 """
 
-import asyncio
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from watchdog.bots import proc
+from watchdog.bots import proc, program
 from watchdog.bots.base import BotError, NoAnswerError
 
 Scope = Literal["system", "user"]
@@ -119,33 +118,20 @@ class Systemctl:
 async def run(command: Sequence[str], environ: Mapping[str, str], answer_s: float) -> Said:
     """Runs a program that must end within `answer_s`, and ends it otherwise. BotError."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(environ),
-        )
-    except OSError as e:
-        raise BotError(
-            f"{command[0]} cannot be run: {e.strerror}. Install systemd, or use another bot.control."
-        ) from e
-    try:
-        async with asyncio.timeout(answer_s):
-            out, err = await process.communicate()
+        ended = await program.run(command, environ, answer_s)
     except TimeoutError:
         raise NoAnswerError(
             f"systemd did not answer within {answer_s:g} s (`{' '.join(command)}`). See whether it hangs: "
             "`systemctl status`, `journalctl -b -p err`; a machine whose systemd hangs has to be rebooted."
         ) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    errors = err.decode("utf-8", "replace").splitlines()
-    said = " ".join(line.strip() for line in errors if line.strip() and not _SEE_LOGS.match(line))
-    assert process.returncode is not None
-    return Said(process.returncode, out.decode("utf-8", "replace"), said.rstrip("."))
+    except OSError as e:
+        raise BotError(
+            f"{command[0]} cannot be run: {e.strerror}. Install systemd, or use another bot.control."
+        ) from e
+    said = " ".join(
+        line.strip() for line in ended.err.splitlines() if line.strip() and not _SEE_LOGS.match(line)
+    )
+    return Said(ended.code, ended.out, said.rstrip("."))
 
 
 def environment(scope: Scope) -> dict[str, str]:
